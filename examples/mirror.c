@@ -1,0 +1,323 @@
+/*
+ * lws-proton-mirror: lws's own test page and mirror demo, on Proton's buffers.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The program is plain lws: LWS_SERVER_OPTION_PROTON is all that tells it from
+ * one on sockets.  The protocols are lws's own plugins, included statically as
+ * lws's test-apps/test-server.c does.
+ *
+ *   stdout  exactly one line, "ready: http://localhost:PORT/", once it serves
+ *   stderr  logs
+ *   exit    0 after SIGINT or SIGTERM, 1 when it cannot serve, 2 on bad usage
+ *
+ * SIGINT and SIGTERM are blocked in every thread and waited for by main() with
+ * sigwait(), so that stopping is ordinary code.
+ */
+
+#include <libwebsockets.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LWS_PLUGIN_STATIC
+#include "plugins/protocol_lws_mirror.c"
+#include "plugins/protocol_dumb_increment.c"
+#include "plugins/protocol_post_demo.c"
+
+/* where lws's test.html and its scripts are; the build system says */
+#if !defined(MIRROR_PAGE_DIR)
+#error "define MIRROR_PAGE_DIR as the directory that holds lws's test.html"
+#endif
+
+#define DEFAULT_PORT		7681	/* the port of lws's own test server */
+#define DEFAULT_BIND		"127.0.0.1"
+#define MAX_PORT		65535
+
+enum exit_code {
+	EXIT_OK		= 0,
+	EXIT_FAILED	= 1,
+	EXIT_USAGE	= 2,
+};
+
+struct mirror_options {
+	const char	*bind;
+	const char	*files;
+	const char	*page;
+	unsigned int	timeout_secs;	/* 0: lws's default */
+	unsigned int	threads;
+	int		port;
+};
+
+struct service_thread {
+	pthread_t	thread;
+	int		tsi;
+};
+
+static struct lws_context *context;
+static atomic_int stopping;
+static atomic_int failed;
+
+static const struct lws_protocols protocols[] = {
+	/* the first protocol is the HTTP handler */
+	{ "http", lws_callback_http_dummy, 0, 0, 0, NULL, 0 },
+	LWS_PLUGIN_PROTOCOL_MIRROR,
+	LWS_PLUGIN_PROTOCOL_DUMB_INCREMENT,
+	LWS_PLUGIN_PROTOCOL_POST_DEMO,
+	LWS_PROTOCOL_LIST_TERM
+};
+
+#if !defined(LWS_WITHOUT_EXTENSIONS)
+static const struct lws_extension extensions[] = {
+	{
+		"permessage-deflate",
+		lws_extension_callback_pm_deflate,
+		"permessage-deflate"
+	},
+	{ NULL, NULL, NULL }
+};
+#endif
+
+/* a file of a type that lws does not know is served as this, not refused */
+static const struct lws_protocol_vhost_options any_file = {
+	.name	= "*",
+	.value	= "application/octet-stream",
+};
+
+/* main() completes these with the options */
+static struct lws_http_mount mount_files = {
+	.mountpoint		= "/files",
+	.mountpoint_len		= 6,
+	.extra_mimetypes	= &any_file,
+	.origin_protocol	= LWSMPRO_FILE,
+};
+
+static struct lws_http_mount mount_post = {
+	.mountpoint		= "/formtest",
+	.mountpoint_len		= 9,
+	.origin			= "protocol-post-demo",
+	.origin_protocol	= LWSMPRO_CALLBACK,
+};
+
+static struct lws_http_mount mount_page = {
+	.mount_next		= &mount_post,
+	.mountpoint		= "/",
+	.mountpoint_len		= 1,
+	.def			= "test.html",
+	.origin_protocol	= LWSMPRO_FILE,
+};
+
+static void
+usage(FILE *to)
+{
+	fprintf(to,
+		"usage: lws-proton-mirror [option]...\n"
+		"\n"
+		"Serves the test page of libwebsockets and its mirror demo.\n"
+		"\n"
+		"  --port N          listen on port N, 0 picks a free one (default %d)\n"
+		"  --bind ADDRESS    listen on this address only (default %s)\n"
+		"  --threads N       service threads, at most %d (default 1)\n"
+		"  --files DIR       serve the files in DIR at /files/\n"
+		"  --page DIR        take test.html and its scripts from DIR\n"
+		"  --timeout-secs N  close a peer that owes a request for N seconds\n"
+		"  --help            print this and exit\n",
+		DEFAULT_PORT, DEFAULT_BIND, LWS_MAX_SMP);
+}
+
+/* 0 and *result on success, -1 if text is not a number in min..max */
+static int
+parse_number(const char *name, const char *text, long min, long max,
+	     long *result)
+{
+	char *end;
+
+	errno = 0;
+	*result = strtol(text, &end, 10);
+	if (!errno && end != text && !*end && *result >= min && *result <= max)
+		return 0;
+
+	fprintf(stderr, "lws-proton-mirror: --%s wants a number from %ld to "
+			"%ld, not '%s'\n", name, min, max, text);
+
+	return -1;
+}
+
+/* -1: go on; otherwise the exit code */
+static int
+parse_options(int argc, char **argv, struct mirror_options *o)
+{
+	static const struct option options[] = {
+		{ "port",		required_argument,	NULL, 'p' },
+		{ "bind",		required_argument,	NULL, 'b' },
+		{ "threads",		required_argument,	NULL, 't' },
+		{ "files",		required_argument,	NULL, 'f' },
+		{ "page",		required_argument,	NULL, 'P' },
+		{ "timeout-secs",	required_argument,	NULL, 'T' },
+		{ "help",		no_argument,		NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	long number;
+	int n;
+
+	while ((n = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+		switch (n) {
+		case 'p':
+			if (parse_number("port", optarg, 0, MAX_PORT, &number))
+				return EXIT_USAGE;
+			o->port = (int)number;
+			break;
+		case 'b':
+			o->bind = optarg;
+			break;
+		case 't':
+			if (parse_number("threads", optarg, 1, LWS_MAX_SMP,
+					 &number))
+				return EXIT_USAGE;
+			o->threads = (unsigned int)number;
+			break;
+		case 'f':
+			o->files = optarg;
+			break;
+		case 'P':
+			o->page = optarg;
+			break;
+		case 'T':
+			if (parse_number("timeout-secs", optarg, 1, 3600,
+					 &number))
+				return EXIT_USAGE;
+			o->timeout_secs = (unsigned int)number;
+			break;
+		case 'h':
+			usage(stdout);
+			return EXIT_OK;
+		default:
+			usage(stderr);
+			return EXIT_USAGE;
+		}
+
+	if (optind == argc)
+		return -1;
+
+	fprintf(stderr, "lws-proton-mirror: unexpected argument '%s'\n",
+		argv[optind]);
+
+	return EXIT_USAGE;
+}
+
+static void *
+serve(void *p)
+{
+	const struct service_thread *self = p;
+
+	while (!stopping)
+		if (lws_service_tsi(context, 0, self->tsi) < 0) {
+			if (!stopping) {
+				failed = 1;
+				/* sigwait() in main() gets it */
+				kill(getpid(), SIGTERM);
+			}
+			break;
+		}
+
+	return NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct mirror_options o = {
+		.bind		= DEFAULT_BIND,
+		.page		= MIRROR_PAGE_DIR,
+		.threads	= 1,
+		.port		= DEFAULT_PORT,
+	};
+	struct lws_context_creation_info info;
+	struct service_thread threads[LWS_MAX_SMP];
+	struct lws_vhost *vhost;
+	int n, count, started, sig;
+	sigset_t signals;
+
+	n = parse_options(argc, argv, &o);
+	if (n >= 0)
+		return n;
+
+	/* before any thread is made: they all inherit it */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+
+	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_NOTICE | LLL_USER, NULL);
+
+	mount_page.origin = o.page;
+	if (o.files) {
+		mount_files.origin = o.files;
+		mount_post.mount_next = &mount_files;
+	}
+
+	memset(&info, 0, sizeof(info));
+	info.options		= LWS_SERVER_OPTION_PROTON |
+				  LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+				  LWS_SERVER_OPTION_VALIDATE_UTF8 |
+				  LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
+	info.port		= o.port;
+	info.iface		= o.bind;
+	info.count_threads	= o.threads;
+	info.timeout_secs	= o.timeout_secs;
+	info.protocols		= protocols;
+	info.mounts		= &mount_page;
+#if !defined(LWS_WITHOUT_EXTENSIONS)
+	info.extensions		= extensions;
+#endif
+
+	context = lws_create_context(&info);
+	if (!context) {
+		fprintf(stderr, "lws-proton-mirror: cannot start lws\n");
+		return EXIT_FAILED;
+	}
+
+	vhost = lws_create_vhost(context, &info);
+	if (!vhost) {
+		fprintf(stderr, "lws-proton-mirror: cannot listen on %s "
+				"port %d: in use, or not ours to take\n",
+			o.bind, o.port);
+		lws_context_destroy(context);
+		return EXIT_FAILED;
+	}
+
+	count = lws_get_count_threads(context);
+	for (started = 0; started < count; started++) {
+		threads[started].tsi = started;
+		if (pthread_create(&threads[started].thread, NULL, serve,
+				   &threads[started])) {
+			fprintf(stderr, "lws-proton-mirror: cannot start "
+					"service thread %d\n", started);
+			failed = 1;
+			break;
+		}
+	}
+
+	if (!failed) {
+		printf("ready: http://localhost:%d/\n",
+		       lws_get_vhost_listen_port(vhost));
+		fflush(stdout);
+		sigwait(&signals, &sig);
+	}
+
+	stopping = 1;
+	lws_cancel_service(context);
+	for (n = 0; n < started; n++)
+		pthread_join(threads[n].thread, NULL);
+
+	lws_context_destroy(context);
+
+	return failed ? EXIT_FAILED : EXIT_OK;
+}

@@ -1,0 +1,240 @@
+/*
+ * libwebsockets - small server side websockets and web server implementation
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * LWS_PROTON platform: what lib/plat/unix/unix-fds.c, unix-pipe.c and
+ * unix-service.c are for sockets and poll().  It becomes part of libwebsockets
+ * itself and knows nothing of Proton, only struct lws_proton_conn and the event
+ * loop ops.
+ */
+
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+#include "private-lib-core.h"
+
+/*
+ * fds: pt->fds[] is kept, since lws counts and walks connections by it, and the
+ * events a connection is enabled for are in it
+ */
+
+void
+delete_from_fdwsi(const struct lws_context *context, struct lws *wsi)
+{
+}
+
+#if defined(_DEBUG)
+int
+sanity_assert_no_wsi_traces(const struct lws_context *context, struct lws *wsi)
+{
+	return 0;
+}
+
+int
+sanity_assert_no_sockfd_traces(const struct lws_context *context,
+			       lws_sockfd_type sfd)
+{
+	return 0;
+}
+#endif
+
+void
+lws_plat_insert_socket_into_fds(struct lws_context *context, struct lws *wsi)
+{
+	struct lws_context_per_thread *pt = &context->pt[(int)wsi->tsi];
+
+	if (context->event_loop_ops->io)
+		context->event_loop_ops->io(wsi, LWS_EV_START | LWS_EV_READ);
+
+	pt->fds[pt->fds_count++].revents = 0;
+}
+
+void
+lws_plat_delete_socket_from_fds(struct lws_context *context,
+				struct lws *wsi, int m)
+{
+	struct lws_context_per_thread *pt = &context->pt[(int)wsi->tsi];
+
+	/* __remove_wsi_socket_from_fds() stopped the events already */
+
+	pt->fds_count--;
+}
+
+int
+lws_plat_change_pollfd(struct lws_context *context, struct lws *wsi,
+		       struct lws_pollfd *pfd)
+{
+	return 0;
+}
+
+/*
+ * pipe: the loop's own, it lives as long as the loop
+ */
+
+int
+lws_plat_pipe_create(struct lws *wsi)
+{
+	struct lws_context_per_thread *pt = &wsi->a.context->pt[(int)wsi->tsi];
+
+	pt->dummy_pipe_fds[0] = wsi->a.context->event_loop_ops->pipe(
+						wsi->a.context, wsi->tsi);
+	pt->dummy_pipe_fds[1] = LWS_SOCK_INVALID;
+
+	return !lws_socket_is_valid(pt->dummy_pipe_fds[0]);
+}
+
+int
+lws_plat_pipe_signal(struct lws_context *ctx, int tsi)
+{
+	lws_sockfd_type fd = ctx->pt[tsi].dummy_pipe_fds[0];
+
+	return fd->ops->wake(fd);
+}
+
+void
+lws_plat_pipe_close(struct lws *wsi)
+{
+	struct lws_context_per_thread *pt = &wsi->a.context->pt[(int)wsi->tsi];
+
+	if (lws_socket_is_valid(pt->dummy_pipe_fds[0]))
+		compatible_close(pt->dummy_pipe_fds[0]);
+	pt->dummy_pipe_fds[0] = LWS_SOCK_INVALID;
+}
+
+int
+lws_plat_pipe_is_fd_assocated(struct lws_context *cx, int tsi,
+			      lws_sockfd_type fd)
+{
+	return fd == cx->pt[tsi].dummy_pipe_fds[0];
+}
+
+/*
+ * sockets
+ */
+
+int
+lws_send_pipe_choked(struct lws *wsi)
+{
+	struct lws *wsi_eff;
+
+#if !defined(LWS_WITHOUT_EXTENSIONS)
+	if (wsi->ws && wsi->ws->tx_draining_ext)
+		return 1;
+#endif
+
+#if defined(LWS_WITH_HTTP2)
+	wsi_eff = lws_get_network_wsi(wsi);
+#else
+	wsi_eff = wsi;
+#endif
+
+	/* the fact we checked implies we avoided back-to-back writes */
+	wsi_eff->could_have_pending = 0;
+
+	/* treat the fact we got a truncated send pending as if we're choked */
+	if (lws_has_buffered_out(wsi_eff)
+#if defined(LWS_WITH_HTTP_STREAM_COMPRESSION)
+	    || wsi->http.comp_ctx.buflist_comp ||
+	    wsi->http.comp_ctx.may_have_more
+#endif
+	    )
+		return 1;
+
+	if (!lws_socket_is_valid(wsi_eff->desc.sockfd))
+		return 1;
+
+	return wsi_eff->desc.sockfd->ops->tx_room(wsi_eff->desc.sockfd) <
+							LWS_PROTON_TX_CHOKED;
+}
+
+int
+lws_plat_set_nonblocking(lws_sockfd_type fd)
+{
+	return 0;
+}
+
+int
+lws_plat_set_socket_options(struct lws_vhost *vhost, lws_sockfd_type fd,
+			    int unix_skt)
+{
+	return 0;
+}
+
+int
+lws_plat_set_socket_options_ip(lws_sockfd_type fd, uint8_t pri, int lws_flags)
+{
+	return 0;
+}
+
+int
+lws_plat_BINDTODEVICE(lws_sockfd_type fd, const char *ifname)
+{
+	return 0;
+}
+
+/*
+ * service
+ */
+
+int
+lws_poll_listen_fd(struct lws_pollfd *fd)
+{
+	/* one connection at a time is offered for accept */
+	return 0;
+}
+
+int
+_lws_plat_service_forced_tsi(struct lws_context *context, int tsi)
+{
+	/*
+	 * The loop serves what lws holds for a connection with the connection,
+	 * so there is no need to go through all of them.  What remains are the
+	 * child streams of muxed connections.
+	 */
+	lws_service_do_ripe_rxflow(&context->pt[tsi]);
+
+	return 0;
+}
+
+int
+_lws_plat_service_tsi(struct lws_context *context, int timeout_ms, int tsi)
+{
+	struct lws_context_per_thread *pt;
+
+	/* stay dead once we are dead */
+
+	if (!context)
+		return 1;
+
+	pt = &context->pt[tsi];
+
+	if (!pt->service_tid_detected && context->vhost_list) {
+		lws_fakewsi_def_plwsa(pt);
+
+		lws_fakewsi_prep_plwsa_ctx(context);
+
+		pt->service_tid = context->vhost_list->protocols[0].callback(
+					(struct lws *)plwsa,
+					LWS_CALLBACK_GET_THREAD_ID,
+					NULL, NULL, 0);
+		pt->service_tid_detected = 1;
+	}
+
+	/* one turn of the loop, as poll() is one turn */
+
+	context->event_loop_ops->service(context, timeout_ms, tsi);
+
+	if (pt->destroy_self) {
+		lws_context_destroy(pt->context);
+		return -1;
+	}
+
+	return 0;
+}
+
+int
+lws_plat_service(struct lws_context *context, int timeout_ms)
+{
+	return _lws_plat_service_tsi(context, timeout_ms, 0);
+}

@@ -1,0 +1,11 @@
+/*
+ * libwebsockets - small server side websockets and web server implementation
+ *
+ * SPDX-License-Identifier: MIT
+ */
+
+#include <lws_proton_host.h>
+
+struct lws_context_eventlibs_proton {
+	lws_proton_loop_t	*loop;
+};

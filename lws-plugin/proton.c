@@ -1,0 +1,268 @@
+/*
+ * libwebsockets - small server side websockets and web server implementation
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Event library: Apache Qpid Proton-C.
+ *
+ * The loop is liblws_proton's (lws_proton_host.h); this file is only the two
+ * directions between it and lws.
+ *
+ *  - Liveness: a connection belongs to lws from the accept until lws closes it.
+ *    The loop never calls for one whose wsi is NULL, and looks whether lws
+ *    closed it after each call.
+ *
+ *  - Serialization: the loop holds the pt while it is in proton_service() and
+ *    the rest of proton_host.  Any of the service threads may be the one, so
+ *    lws_pthread_self_to_tsi() asks elops_this_tsi_proton().
+ *
+ *  - Close: lws closes through struct lws_proton_conn_ops, not through here, and
+ *    may do it in any callback.
+ *
+ *  - Timers: lws_sul lists stay lws's.  proton_after() serves them and says when
+ *    to come again.
+ *
+ *  - Wake: lws's event pipe is a connection that has no bytes, see
+ *    elops_pipe_proton().
+ */
+
+#include "private-lib-core.h"
+#include "private-lib-event-libs-proton.h"
+
+#define cx_to_priv_proton(_cx) \
+		((struct lws_context_eventlibs_proton *)(_cx)->evlib_ctx)
+
+/*
+ * The host: what the loop asks of lws
+ */
+
+static void
+proton_service(void *user, struct lws_proton_conn *c, int events)
+{
+	struct lws_context *cx = (struct lws_context *)user;
+	struct lws_pollfd pfd;
+
+	pfd.fd = c;
+	pfd.events = 0;
+	if (events & LWS_PROTON_READ)
+		pfd.events |= LWS_POLLIN;
+	if (events & LWS_PROTON_WRITE)
+		pfd.events |= LWS_POLLOUT;
+	pfd.revents = pfd.events;
+	if (events & LWS_PROTON_HANGUP)
+		pfd.revents |= LWS_POLLHUP;
+
+	lws_service_fd_tsi(cx, &pfd, c->tsi);
+}
+
+static size_t
+proton_pending(void *user, struct lws_proton_conn *c)
+{
+	struct lws *wsi = c->wsi;
+
+	if (!wsi || lws_is_flowcontrolled(wsi))
+		return 0;
+
+#if defined(LWS_ROLE_WS) && !defined(LWS_WITHOUT_EXTENSIONS)
+	if (wsi->ws && wsi->ws->rx_draining_ext)
+		return 1;
+#endif
+
+	if (lwsi_state(wsi) == LRS_DEFERRING_ACTION)
+		return 0;
+
+	return lws_buflist_total_len(&wsi->buflist);
+}
+
+static int64_t
+proton_after(void *user, int tsi)
+{
+	struct lws_context *cx = (struct lws_context *)user;
+	struct lws_context_per_thread *pt = &cx->pt[tsi];
+	lws_usec_t us;
+
+	if (cx->being_destroyed)
+		return -1;
+
+	/* child streams of muxed connections have no event of their own */
+
+	lws_service_do_ripe_rxflow(pt);
+
+	if (cx->being_destroyed)
+		return -1;
+
+	/* a timer may destroy the context: let it be deferred, as in service */
+
+	pt->inside_lws_service = 1;
+	lws_pt_lock(pt, __func__);
+	us = __lws_sul_service_ripe(pt->pt_sul_owner, LWS_COUNT_PT_SUL_OWNERS,
+				    lws_now_usecs());
+	lws_pt_unlock(pt);
+	pt->inside_lws_service = 0;
+
+	return us ? us : -1;
+}
+
+static void
+proton_log(void *user, int level, const char *line)
+{
+	static const int levels[] = { LLL_ERR, LLL_WARN, LLL_INFO };
+
+	_lws_log(levels[level], "lws_proton: %s\n", line);
+}
+
+static const lws_proton_host_t proton_host = {
+	/* service */		proton_service,
+	/* pending */		proton_pending,
+	/* after */		proton_after,
+	/* log */		proton_log,
+};
+
+/*
+ * The event loop ops: what lws asks of the loop
+ */
+
+static int
+elops_init_context_proton(struct lws_context *context,
+			  const struct lws_context_creation_info *info)
+{
+	struct lws_context_eventlibs_proton *priv = cx_to_priv_proton(context);
+
+	if (info->foreign_loops) {
+		lwsl_cx_err(context, "info.foreign_loops is not supported with "
+			    "LWS_SERVER_OPTION_PROTON yet: leave it NULL");
+
+		return 1;
+	}
+
+	priv->loop = lws_proton_loop_new(context->count_threads, &proton_host,
+					 context);
+	if (!priv->loop) {
+		lwsl_cx_err(context, "OOM");
+
+		return 1;
+	}
+
+	return 0;
+}
+
+static int
+elops_destroy_context2_proton(struct lws_context *context)
+{
+	struct lws_context_eventlibs_proton *priv = cx_to_priv_proton(context);
+
+	/* called for the pts first, and again when all of lws is closed */
+
+	if (!context->evlib_finalize_destroy_after_int_loops_stop)
+		return 0;
+
+	lws_proton_loop_free(priv->loop);
+	priv->loop = NULL;
+
+	return 0;
+}
+
+static void
+elops_io_proton(struct lws *wsi, unsigned int flags)
+{
+	lws_sockfd_type c = wsi->desc.sockfd;
+	int events = 0;
+
+	/* lws stops the events of a wsi once more after it closed it */
+
+	if (wsi->position_in_fds_table == LWS_NO_FDS_POS)
+		return;
+
+	if (flags & LWS_EV_READ)
+		events |= LWS_PROTON_READ;
+	if (flags & LWS_EV_WRITE)
+		events |= LWS_PROTON_WRITE;
+
+	c->ops->enable(c, !!(flags & LWS_EV_START), events);
+}
+
+static lws_sockfd_type
+elops_listen_proton(struct lws_vhost *vhost)
+{
+	struct lws_context_eventlibs_proton *priv =
+					cx_to_priv_proton(vhost->context);
+	int port = vhost->listen_port;
+	lws_sockfd_type c;
+	char err[256];
+
+	c = lws_proton_loop_listen(priv->loop, vhost->iface, &port,
+				   err, sizeof(err));
+	if (!c) {
+		lwsl_vhost_err(vhost, "cannot listen on %s:%d: %s",
+			       vhost->iface ? vhost->iface : "*",
+			       vhost->listen_port, err);
+
+		return LWS_SOCK_INVALID;
+	}
+
+	vhost->listen_port = port;
+
+	return c;
+}
+
+static lws_sockfd_type
+elops_pipe_proton(struct lws_context *context, int tsi)
+{
+	return lws_proton_loop_pipe(cx_to_priv_proton(context)->loop, tsi);
+}
+
+static int
+elops_this_tsi_proton(struct lws_context *context)
+{
+	return lws_proton_loop_this_tsi(cx_to_priv_proton(context)->loop);
+}
+
+static void
+elops_service_proton(struct lws_context *context, int timeout_ms, int tsi)
+{
+	/* as in the poll() service, only a negative timeout means don't wait */
+
+	lws_proton_loop_turn(cx_to_priv_proton(context)->loop, tsi,
+			     timeout_ms >= 0);
+}
+
+static const struct lws_event_loop_ops event_loop_ops_proton = {
+	/* name */			"proton",
+	/* init_context */		elops_init_context_proton,
+	/* destroy_context1 */		NULL,
+	/* destroy_context2 */		elops_destroy_context2_proton,
+	/* init_vhost_listen_wsi */	NULL,
+	/* init_pt */			NULL,
+	/* wsi_logical_close */		NULL,
+	/* check_client_connect_ok */	NULL,
+	/* close_handle_manually */	NULL,
+	/* sock_accept */		NULL,
+	/* io */			elops_io_proton,
+	/* run_pt */			NULL,
+	/* destroy_pt */		NULL,
+	/* destroy wsi */		NULL,
+	/* foreign_thread */		NULL,
+
+	/* flags */			0,
+
+	/* evlib_size_ctx */	sizeof(struct lws_context_eventlibs_proton),
+	/* evlib_size_pt */	0,
+	/* evlib_size_vh */	0,
+	/* evlib_size_wsi */	0,
+
+	/* listen */			elops_listen_proton,
+	/* pipe */			elops_pipe_proton,
+	/* service */			elops_service_proton,
+	/* this_tsi */			elops_this_tsi_proton,
+};
+
+LWS_VISIBLE const lws_plugin_evlib_t evlib_proton = {
+	.hdr = {
+		"proton event loop",
+		"lws_evlib_plugin",
+		LWS_BUILD_HASH,
+		LWS_PLUGIN_API_MAGIC
+	},
+
+	.ops	= &event_loop_ops_proton
+};

@@ -1,0 +1,218 @@
+/*
+ * lws_proton: libwebsockets on Apache Qpid Proton-C's buffers
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The model
+ *
+ * A connection is two bounded windows with lws on one side and a transport on
+ * the other:
+ *
+ *            lws                   connection                transport
+ *      recv, POLLIN   <---  [ rx window: received,  ]  <---  the network
+ *                           [ not yet taken by lws  ]
+ *      send, POLLOUT  --->  [ tx window: sent by    ]  --->  the network
+ *                           [ lws, not yet taken    ]
+ *
+ * A full rx window gives the transport nothing to read into, so the peer's own
+ * sending stops.  A full tx window refuses lws's bytes, so lws waits for POLLOUT.
+ * Neither grows: memory per connection is at most one rx buffer, one tx buffer
+ * and the connection object; an idle connection holds one small rx buffer only.
+ *
+ * Two transports exist:
+ *
+ *  - the raw-connection transport: a pn_raw_connection_t of a pn_proactor_t.
+ *    Programs get it by creating their lws_context with
+ *    LWS_SERVER_OPTION_PROTON; nothing in this header is needed for that.
+ *
+ *  - the driver transport: the caller moves the bytes, as with Proton's
+ *    pn_connection_driver_t.  That is lws_proton_driver_* below.
+ *
+ * Threads: lws divides its connections among service threads, "pts", numbered
+ * by tsi.  Whatever calls into lws for a connection holds the serialization of
+ * its pt, so one thread at a time is inside lws for each pt, though not always
+ * the same thread.
+ */
+
+#if !defined(LWS_PROTON_H)
+#define LWS_PROTON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <proton/types.h>
+
+#if defined(__GNUC__)
+#define LWS_PROTON_EXTERN __attribute__((visibility("default")))
+#else
+#define LWS_PROTON_EXTERN
+#endif
+
+#if defined(__cplusplus)
+extern "C" {
+#endif
+
+struct lws_proton_conn;
+
+typedef struct pn_event_batch_t pn_event_batch_t;
+typedef struct pn_proactor_t pn_proactor_t;
+
+/*
+ * Sizes, in bytes.
+ *
+ * RX_SMALL: what an idle connection holds.  4 KiB doubled the I/O turns of
+ * bursts of small messages, measured on Proton 0.37.
+ * RX_LARGE: what it holds while reads fill the small one; the bound of the rx
+ * window.
+ * TX: the bound of the tx window.
+ */
+#define LWS_PROTON_RX_SMALL	(8u * 1024u)
+#define LWS_PROTON_RX_LARGE	(64u * 1024u)
+#define LWS_PROTON_TX		(64u * 1024u)
+
+/*
+ * Once the peer of a closed connection has left unsent bytes untouched for this
+ * long, the connection is counted as lingering and reported (ms).
+ */
+#define LWS_PROTON_LINGER_REPORT_MS	5000
+/*
+ * Proton up to 0.40 cannot abort: a closed connection whose peer never reads
+ * keeps its tx buffer for as long as the peer likes.  With this many of them,
+ * new connections are refused until some have ended.
+ */
+#define LWS_PROTON_LINGER_MAX		1024
+/*
+ * lws_service() comes back at least this often (ms), so that a program whose
+ * signal handler only sets a flag ends: Proton's wait is not interrupted by a
+ * signal.
+ */
+#define LWS_PROTON_HEARTBEAT_MS		1000
+/* how long a loop that is freed waits for unsent bytes to go out (ms) */
+#define LWS_PROTON_DRAIN_MS		1000
+
+/* One per lws_context that runs on Proton. */
+typedef struct lws_proton_loop_t lws_proton_loop_t;
+
+/*
+ * The entry point for events: serves a batch that pn_proactor_wait() or
+ * pn_proactor_get() gave, and hands it back with pn_proactor_done().  Any
+ * thread; calls lws with the pt of the batch's connection serialized.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_loop_dispatch(lws_proton_loop_t *loop, pn_event_batch_t *batch);
+
+/* The loop's proactor; valid until the context is destroyed.  Any thread. */
+LWS_PROTON_EXTERN pn_proactor_t *
+lws_proton_loop_proactor(lws_proton_loop_t *loop);
+
+/* What a loop holds at the moment.  Any thread. */
+typedef struct lws_proton_stats_t {
+	size_t connections;	/* open, or not let go of by both sides yet */
+	size_t lingering;	/* closed by lws, bytes unsent */
+	size_t buffer_bytes;	/* memory in windows and in the pool */
+} lws_proton_stats_t;
+
+LWS_PROTON_EXTERN lws_proton_stats_t
+lws_proton_loop_stats(lws_proton_loop_t *loop);
+
+/*
+ * The driver transport
+ *
+ * One connection whose bytes the caller moves.  It reads like
+ * pn_connection_driver_t, on purpose:
+ *
+ *	buf = lws_proton_driver_read_buffer(d);
+ *	n = <read at most buf.size bytes into buf.start>;
+ *	lws_proton_driver_read_done(d, n);		// or _read_close(d) at the end
+ *	lws_proton_driver_service(d);			// lws's callbacks happen here
+ *	out = lws_proton_driver_write_buffer(d);
+ *	n = <write at most out.size bytes from out.start>;
+ *	lws_proton_driver_write_done(d, n);		// or _write_close(d) on failure
+ *
+ * until lws_proton_driver_finished(d).
+ *
+ * All calls for one driver come from one thread at a time.
+ */
+typedef struct lws_proton_driver_t lws_proton_driver_t;
+
+/*
+ * A driver for a new connection that pt `tsi` of the loop serves.  `wake` is
+ * called, from any thread, when lws_proton_driver_service() has something to do
+ * that no call of the driver announced (lws wants to write, say, because of
+ * another connection); it must only note the fact and return.  NULL: out of
+ * memory.
+ */
+LWS_PROTON_EXTERN lws_proton_driver_t *
+lws_proton_driver_new(lws_proton_loop_t *loop, int tsi,
+		      void (*wake)(void *context), void *context);
+
+/*
+ * The connection, as lws_sockfd_type: give it to lws_adopt_socket_vhost().  The
+ * driver's until then; after it lws closes it.
+ */
+LWS_PROTON_EXTERN struct lws_proton_conn *
+lws_proton_driver_conn(lws_proton_driver_t *d);
+
+/*
+ * Where received bytes go: the free part of the rx window that is contiguous.
+ * Valid until the next call for this driver.  Size 0: the window is full, or
+ * the connection takes no more; read nothing, so that the peer has to wait.
+ */
+LWS_PROTON_EXTERN pn_rwbytes_t
+lws_proton_driver_read_buffer(lws_proton_driver_t *d);
+
+/* n bytes were put there; n is at most the size it had. */
+LWS_PROTON_EXTERN void
+lws_proton_driver_read_done(lws_proton_driver_t *d, size_t n);
+
+/* The peer has ended its stream.  Idempotent. */
+LWS_PROTON_EXTERN void
+lws_proton_driver_read_close(lws_proton_driver_t *d);
+
+/* True: nothing more is wanted from the peer. */
+LWS_PROTON_EXTERN bool
+lws_proton_driver_read_closed(lws_proton_driver_t *d);
+
+/*
+ * What is to be sent next: the oldest part of the tx window that is contiguous.
+ * Valid until the next call for this driver.
+ */
+LWS_PROTON_EXTERN pn_bytes_t
+lws_proton_driver_write_buffer(lws_proton_driver_t *d);
+
+/* The first n bytes of it were sent; n is at most the size it had. */
+LWS_PROTON_EXTERN void
+lws_proton_driver_write_done(lws_proton_driver_t *d, size_t n);
+
+/* Nothing can be sent any more: the connection is lost.  Idempotent. */
+LWS_PROTON_EXTERN void
+lws_proton_driver_write_close(lws_proton_driver_t *d);
+
+/* True: everything was sent and nothing will follow; end the stream. */
+LWS_PROTON_EXTERN bool
+lws_proton_driver_write_closed(lws_proton_driver_t *d);
+
+/*
+ * Calls lws for as long as something moves, but not without bound.  True: call
+ * again soon, there is more to do.
+ */
+LWS_PROTON_EXTERN bool
+lws_proton_driver_service(lws_proton_driver_t *d);
+
+/* True: both sides are done with it. */
+LWS_PROTON_EXTERN bool
+lws_proton_driver_finished(lws_proton_driver_t *d);
+
+/*
+ * Frees the driver.  If lws still has the connection it finds it lost, at its
+ * next service; unsent bytes are dropped.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_driver_free(lws_proton_driver_t *d);
+
+#if defined(__cplusplus)
+}
+#endif
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * lws_proton: the loop, as the event library plugin uses it
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Not for applications (they want lws_proton.h).  One loop serves one
+ * lws_context.  It owns a pn_proactor_t, the serialization of each of the
+ * context's pts, the timers and the wake; what the events mean to lws is the
+ * host's business, through the callbacks below.
+ */
+
+#if !defined(LWS_PROTON_HOST_H)
+#define LWS_PROTON_HOST_H
+
+#include <stdint.h>
+
+#include "lws_proton.h"
+#include "lws_proton_conn.h"
+
+#if defined(__cplusplus)
+extern "C" {
+#endif
+
+/*
+ * All are called with the pt serialized: one thread at a time for each tsi,
+ * but not always the same thread.
+ */
+typedef struct lws_proton_host {
+	/* c is ready for events (LWS_PROTON_READ ...); c->wsi is not NULL */
+	void (*service)(void *user, struct lws_proton_conn *c, int events);
+	/* how much received data lws itself holds for c and could use now */
+	size_t (*pending)(void *user, struct lws_proton_conn *c);
+	/*
+	 * A visit to tsi ends: serves what lws has that no event announces, due
+	 * timers among it.  Returns the microseconds until the next deadline,
+	 * -1 if there is none.
+	 */
+	int64_t (*after)(void *user, int tsi);
+	/* one line of log; level is LWS_PROTON_LOG_... */
+	void (*log)(void *user, int level, const char *line);
+} lws_proton_host_t;
+
+enum {
+	LWS_PROTON_LOG_ERR,
+	LWS_PROTON_LOG_WARN,
+	LWS_PROTON_LOG_INFO,
+};
+
+/*
+ * A loop on a proactor of its own, for `threads` pts.  `host` and `user` must
+ * outlive it.  NULL: out of memory.
+ */
+LWS_PROTON_EXTERN lws_proton_loop_t *
+lws_proton_loop_new(int threads, const lws_proton_host_t *host, void *user);
+
+/*
+ * Closes what is open, waits up to LWS_PROTON_DRAIN_MS for Proton to let go of
+ * it, and frees the loop.  What peers that do not read still keep is left to
+ * the end of the process, and reported.  No other thread may use the loop.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_loop_free(lws_proton_loop_t *loop);
+
+/*
+ * One turn: waits for a batch of events (not if `wait` is 0) and serves it.
+ * Also returns, with nothing served, after lws_proton_conn_ops.wake, and once
+ * in LWS_PROTON_HEARTBEAT_MS so that a loop around it can look at its own
+ * flags.  Each of the context's threads calls it with its own tsi.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_loop_turn(lws_proton_loop_t *loop, int tsi, int wait);
+
+/*
+ * A listener on `host` (a numeric address or a name; NULL: every address) and
+ * `port` (0: any; the one taken is written back).  NULL: it could not listen;
+ * why is in `err`, as a line for a person.
+ */
+LWS_PROTON_EXTERN struct lws_proton_conn *
+lws_proton_loop_listen(lws_proton_loop_t *loop, const char *host, int *port,
+		       char *err, size_t err_len);
+
+/*
+ * The wake pipe of tsi: wake()ing it gets it serviced with READ.  The loop's:
+ * closing it does nothing.
+ */
+LWS_PROTON_EXTERN struct lws_proton_conn *
+lws_proton_loop_pipe(lws_proton_loop_t *loop, int tsi);
+
+/* The pt that the calling thread serves; -1: none of this loop. */
+LWS_PROTON_EXTERN int
+lws_proton_loop_this_tsi(lws_proton_loop_t *loop);
+
+#if defined(__cplusplus)
+}
+#endif
+
+#endif

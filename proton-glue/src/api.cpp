@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+//
+// The C face of the library: no exception and no C++ type crosses it.
+#include "driver_connection.hpp"
+#include "loop.hpp"
+#include "lws_proton.h"
+#include "lws_proton_host.h"
+
+#include <cstdio>
+#include <mutex>
+#include <new>
+
+using lws_proton::DriverConnection;
+using lws_proton::Loop;
+
+struct lws_proton_loop_t final : Loop {
+    using Loop::Loop;
+    lws_proton_loop_t *next_abandoned = nullptr;
+};
+
+namespace {
+
+// Loops that peers keep from going. Proton would leak what they hold.
+std::mutex abandoned_mutex;
+lws_proton_loop_t *abandoned;
+
+}  // namespace
+
+lws_proton_loop_t *lws_proton_loop_new(int threads, const lws_proton_host_t *host, void *user) {
+    try {
+        return new lws_proton_loop_t(threads, host, user);
+    } catch (const std::bad_alloc &) {
+        return nullptr;
+    }
+}
+
+void lws_proton_loop_free(lws_proton_loop_t *loop) {
+    if (!loop)
+        return;
+    if (loop->drain()) {
+        delete loop;
+        return;
+    }
+    char line[160];
+    snprintf(line, sizeof(line),
+             "%zu connections linger beyond the context: unsent bytes, peer not reading; they end "
+             "with the process",
+             loop->stats().connections);
+    loop->log(LWS_PROTON_LOG_WARN, line);
+    std::lock_guard<std::mutex> lock(abandoned_mutex);
+    loop->next_abandoned = abandoned;
+    abandoned = loop;
+}
+
+void lws_proton_loop_turn(lws_proton_loop_t *loop, int tsi, int wait) {
+    loop->turn(tsi, wait);
+}
+
+lws_proton_conn *lws_proton_loop_listen(lws_proton_loop_t *loop, const char *host, int *port,
+                                        char *err, size_t err_len) {
+    return loop->listen(host, port, err, err_len);
+}
+
+lws_proton_conn *lws_proton_loop_pipe(lws_proton_loop_t *loop, int tsi) {
+    return loop->pipe(tsi);
+}
+
+int lws_proton_loop_this_tsi(lws_proton_loop_t *loop) {
+    return loop->this_tsi();
+}
+
+void lws_proton_loop_dispatch(lws_proton_loop_t *loop, pn_event_batch_t *batch) {
+    loop->dispatch(batch);
+}
+
+pn_proactor_t *lws_proton_loop_proactor(lws_proton_loop_t *loop) {
+    return loop->proactor();
+}
+
+lws_proton_stats_t lws_proton_loop_stats(lws_proton_loop_t *loop) {
+    return loop->stats();
+}
+
+lws_proton_driver_t *lws_proton_driver_new(lws_proton_loop_t *loop, int tsi,
+                                           void (*wake)(void *), void *context) {
+    auto *driver = new (std::nothrow) lws_proton_driver_t{loop, tsi, nullptr};
+    if (!driver)
+        return nullptr;
+    driver->connection = new (std::nothrow) DriverConnection(*loop, tsi, *driver, wake, context);
+    if (driver->connection)
+        return driver;
+    delete driver;
+    return nullptr;
+}
+
+namespace {
+
+// Calls `f` on the driver's connection with its pt serialized; `otherwise` if it is gone.
+template <class F, class R>
+R with_connection(lws_proton_driver_t *d, R otherwise, F f) {
+    Loop::Visit visit(*d->loop, d->tsi);
+    return d->connection ? f(*d->connection) : otherwise;
+}
+
+}  // namespace
+
+lws_proton_conn *lws_proton_driver_conn(lws_proton_driver_t *d) {
+    return d->connection;
+}
+
+pn_rwbytes_t lws_proton_driver_read_buffer(lws_proton_driver_t *d) {
+    return with_connection(d, pn_rwbytes_t{}, [](auto &c) { return c.read_buffer(); });
+}
+
+void lws_proton_driver_read_done(lws_proton_driver_t *d, size_t n) {
+    with_connection(d, false, [n](auto &c) { return c.read_done(n), true; });
+}
+
+void lws_proton_driver_read_close(lws_proton_driver_t *d) {
+    with_connection(d, false, [](auto &c) { return c.read_close(), true; });
+}
+
+bool lws_proton_driver_read_closed(lws_proton_driver_t *d) {
+    return with_connection(d, true, [](auto &c) { return c.read_closed(); });
+}
+
+pn_bytes_t lws_proton_driver_write_buffer(lws_proton_driver_t *d) {
+    return with_connection(d, pn_bytes_t{}, [](auto &c) { return c.write_buffer(); });
+}
+
+void lws_proton_driver_write_done(lws_proton_driver_t *d, size_t n) {
+    with_connection(d, false, [n](auto &c) { return c.write_done(n), true; });
+}
+
+void lws_proton_driver_write_close(lws_proton_driver_t *d) {
+    with_connection(d, false, [](auto &c) { return c.lose(), true; });
+}
+
+bool lws_proton_driver_write_closed(lws_proton_driver_t *d) {
+    return with_connection(d, true, [](auto &c) { return c.write_closed(); });
+}
+
+bool lws_proton_driver_service(lws_proton_driver_t *d) {
+    const bool more = with_connection(d, false, [](auto &c) { return c.service(); });
+    d->loop->settle();
+    return more;
+}
+
+bool lws_proton_driver_finished(lws_proton_driver_t *d) {
+    return with_connection(d, true, [](auto &c) { return c.finished(); });
+}
+
+void lws_proton_driver_free(lws_proton_driver_t *d) {
+    if (!d)
+        return;
+    with_connection(d, false, [](auto &c) { return c.release(), true; });
+    delete d;
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+#include "connection.hpp"
+
+#include "loop.hpp"
+#include "lws_proton.h"
+
+#include <cerrno>
+
+namespace lws_proton {
+
+thread_local Connection *Connection::current_ = nullptr;
+
+const lws_proton_conn_ops Connection::kOps = {
+    [](lws_proton_conn *c, void *buf, size_t len) { return from(c)->recv(buf, len); },
+    [](lws_proton_conn *c, const void *buf, size_t len) { return from(c)->send(buf, len); },
+    [](lws_proton_conn *c) { return from(c)->shutdown(); },
+    [](lws_proton_conn *c) { return from(c)->close(); },
+    [](lws_proton_conn *c, sockaddr *sa, socklen_t *len) { return from(c)->peer_name(sa, len); },
+    [](lws_proton_conn *) -> lws_proton_conn * {
+        errno = EINVAL;
+        return nullptr;
+    },
+    [](lws_proton_conn *c) -> size_t {
+        const Connection *self = from(c);
+        return self->tx_.acquired() ? self->tx_.room() : LWS_PROTON_TX;
+    },
+    [](lws_proton_conn *c, int start, int events) { from(c)->enable(start, events); },
+    [](lws_proton_conn *c) {
+        from(c)->kick();
+        return 0;
+    },
+};
+
+Connection::Connection(Loop &loop, int tsi_) noexcept
+    : lws_proton_conn{&kOps, nullptr, tsi_}, loop_(loop), rx_(loop.pool()), tx_(loop.pool()) {
+    loop_.connection_born(tsi);
+}
+
+Connection::~Connection() {
+    loop_.adopt_no_more(*this);
+    loop_.connection_died(tsi);
+}
+
+void Connection::on(Event event) noexcept {
+    const Transition t = transition(state_, event);
+    state_ = t.next;
+    if (t.actions & act_linger)
+        loop_.linger(*this);
+    if (t.actions & act_unlinger)
+        loop_.unlinger(*this);
+    if (in_turn())
+        return;
+    if (t.actions & act_free)
+        delete this;
+    else if (t.actions & (act_serve | act_end_tx | act_close))
+        kick();
+}
+
+void Connection::received(uint32_t n) noexcept {
+    rx_.commit(n);
+    read_stalled_ = false;
+}
+
+void Connection::sent(uint32_t n) noexcept {
+    tx_.consume(n);
+    if (!tx_.used()) {
+        tx_.release();
+        on(Event::drained);
+    }
+}
+
+void Connection::drop_windows() noexcept {
+    if (!held())
+        rx_.release();
+    tx_.release();
+}
+
+ssize_t Connection::recv(void *buf, size_t len) noexcept {
+    if (const uint32_t n = rx_.read(buf, len)) {
+        if (!in_turn())
+            kick();  // the transport may read on
+        return n;
+    }
+    switch (state_) {
+    case State::peer_closed:
+    case State::half_gone:
+        return 0;
+    case State::opening:
+    case State::open:
+    case State::shut:
+        errno = EAGAIN;
+        return -1;
+    default:
+        errno = ECONNRESET;
+        return -1;
+    }
+}
+
+ssize_t Connection::send(const void *buf, size_t len) noexcept {
+    if (state_ != State::opening && state_ != State::open && state_ != State::peer_closed) {
+        errno = EPIPE;
+        return -1;
+    }
+    if (!len)
+        return 0;
+    if (!tx_.acquired() && !tx_.acquire(LWS_PROTON_TX)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    const uint32_t n = tx_.write(buf, len);
+    if (!n) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (!in_turn())
+        kick();
+    return n;
+}
+
+int Connection::shutdown() noexcept {
+    on(Event::shutdown);
+    return 0;
+}
+
+int Connection::close() noexcept {
+    wsi = nullptr;
+    enabled_ = 0;
+    on(tx_.used() ? Event::close_unsent : Event::close);
+    return 0;
+}
+
+void Connection::enable(bool start, int events) noexcept {
+    if (!start) {
+        enabled_.fetch_and(~events);
+        return;
+    }
+    read_stalled_ = false;
+    if ((enabled_.fetch_or(events) & events) == events || in_turn())
+        return;
+    // Who serves this pt can tell whether there is anything to do; others must not look.
+    if (!loop_.serving(tsi) || ready())
+        kick();
+}
+
+bool Connection::writable() const noexcept {
+    // A quarter free: a message of usual size fits whole, and a window that drains is not woken
+    // for crumbs.
+    return !tx_.acquired() || tx_.room() >= tx_.capacity() / 4;
+}
+
+int Connection::ready() noexcept {
+    const int enabled = enabled_;
+    if ((enabled & LWS_PROTON_WRITE) && writable() && state_ != State::lost &&
+        state_ != State::opening)
+        return LWS_PROTON_WRITE;
+    if ((enabled & LWS_PROTON_READ) && !read_stalled_) {
+        if (rx_.used() || state_ == State::lost)
+            return LWS_PROTON_READ;
+        // A peer that has ended its stream may still want its answer: lws would close on end of
+        // stream, so it hears of it only once it has nothing to write.
+        if ((state_ == State::peer_closed || state_ == State::half_gone) &&
+            !(enabled & LWS_PROTON_WRITE))
+            return LWS_PROTON_READ;
+        if (loop_.host_pending(*this))
+            return LWS_PROTON_READ;
+    }
+    return state_ == State::lost && !hangup_told_ ? LWS_PROTON_HANGUP : 0;
+}
+
+bool Connection::serve() noexcept {
+    read_stalled_ = false;
+    for (int round = 0; round < kRounds; round++) {
+        if (!held())
+            return false;
+        const int events = ready();
+        if (!events)
+            return false;
+        const State state = state_;
+        const int enabled = enabled_;
+        const uint32_t unread = rx_.used(), unsent = tx_.used();
+        const size_t pending = loop_.host_pending(*this);
+        if (events == LWS_PROTON_HANGUP)
+            hangup_told_ = true;
+        // First, because lws may enable READ while it is called.
+        read_stalled_ = events == LWS_PROTON_READ;
+        loop_.host_service(*this, events);
+        if (!held())
+            return false;
+        if (events != LWS_PROTON_READ || state != state_ || enabled != enabled_ ||
+            unread != rx_.used() || unsent != tx_.used() || pending != loop_.host_pending(*this))
+            read_stalled_ = false;
+    }
+    return held() && ready();
+}
+
+void Connection::serve_orphan() noexcept {
+    Turn turn(*this);
+    if (serve())
+        kick();
+}
+
+}  // namespace lws_proton

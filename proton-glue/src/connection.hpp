@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "lifecycle.hpp"
+#include "lws_proton_conn.h"
+#include "window.hpp"
+
+#include <atomic>
+#include <chrono>
+
+namespace lws_proton {
+
+class Loop;
+
+// A connection: the two windows, the life cycle, and what lws does to it. How the bytes get in and
+// out is the subclass's: RawConnection or DriverConnection.
+//
+// All of it runs with the pt serialized, except enable() and kick(), which any thread may call.
+// Most of it also runs in the connection's own turn: while this thread serves this connection. What
+// happens outside of it (lws writes to another connection, a timer closes it) only changes the
+// windows and the state, then kicks, and the transport follows in the turn that comes of that.
+class Connection : public lws_proton_conn {
+public:
+    Connection(Loop &loop, int tsi) noexcept;
+    virtual ~Connection();
+    Connection(const Connection &) = delete;
+    Connection &operator=(const Connection &) = delete;
+
+    static Connection *from(lws_proton_conn *c) noexcept { return static_cast<Connection *>(c); }
+
+    State state() const noexcept { return state_; }
+    // lws has it: it was adopted and not closed.
+    bool held() const noexcept { return wsi && state_ < State::closing; }
+
+    // Serves lws until nothing is ready, a bounded number of times. True: more is.
+    bool serve() noexcept;
+
+    // serve() for a connection that has no transport any more to call it.
+    void serve_orphan() noexcept;
+
+    // Has serve() called, soon, by whoever runs the transport. Any thread.
+    virtual void kick() noexcept = 0;
+
+    // Links of the loop's lists, theirs alone.
+    struct Links {
+        Connection *prev = nullptr;
+        Connection *next = nullptr;
+        bool listed = false;
+    };
+    Links linger_links;
+    std::chrono::steady_clock::time_point linger_since;
+    bool linger_reported = false;
+    Links orphan_links;
+
+protected:
+    // This thread serves this connection for as long as it lives; then frees it if it is gone.
+    class Turn {
+    public:
+        explicit Turn(Connection &c) noexcept : connection_(c), before_(current_) { current_ = &c; }
+        ~Turn() {
+            current_ = before_;
+            if (connection_.state_ == State::gone)
+                delete &connection_;
+        }
+        Turn(const Turn &) = delete;
+        Turn &operator=(const Turn &) = delete;
+
+    private:
+        Connection &connection_;
+        Connection *before_;
+    };
+
+    // Moves the life cycle. May free the connection, unless it is in its turn.
+    void on(Event event) noexcept;
+    // The transport put `n` bytes into rx / took `n` out of tx.
+    void received(uint32_t n) noexcept;
+    void sent(uint32_t n) noexcept;
+    // The transport will neither send nor receive any more.
+    void drop_windows() noexcept;
+
+    bool in_turn() const noexcept { return current_ == this; }
+    // lws may take, or wants to give, no more.
+    bool readable_state() const noexcept {
+        return state_ == State::opening || state_ == State::open || state_ == State::shut;
+    }
+    bool letting_go() const noexcept {
+        return state_ == State::closing || state_ == State::closed;
+    }
+    bool shut_state() const noexcept {
+        return state_ == State::shut || state_ == State::half_gone;
+    }
+
+    virtual int peer_name(sockaddr *sa, socklen_t *len) noexcept = 0;
+
+    Loop &loop_;
+    Window rx_;
+    Window tx_;
+
+private:
+    // A turn serves lws at most this often before other connections get theirs.
+    static constexpr int kRounds = 256;
+
+    static const lws_proton_conn_ops kOps;
+
+    ssize_t recv(void *buf, size_t len) noexcept;
+    ssize_t send(const void *buf, size_t len) noexcept;
+    int shutdown() noexcept;
+    int close() noexcept;
+    void enable(bool start, int events) noexcept;
+
+    int ready() noexcept;
+    bool writable() const noexcept;
+
+    static thread_local Connection *current_;
+
+    State state_ = State::opening;
+    bool hangup_told_ = false;
+    // lws was called for READ and took nothing: it cannot now. Calling again would spin.
+    std::atomic<bool> read_stalled_{false};
+    std::atomic<int> enabled_{0};
+};
+
+}  // namespace lws_proton

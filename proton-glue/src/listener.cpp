@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+#include "listener.hpp"
+
+#include "loop.hpp"
+#include "raw_connection.hpp"
+
+#include <proton/condition.h>
+#include <proton/event.h>
+#include <proton/listener.h>
+#include <proton/netaddr.h>
+#include <proton/proactor.h>
+#include <proton/raw_connection.h>
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <cstdio>
+#include <mutex>
+#include <netinet/in.h>
+#include <new>
+#include <string>
+
+namespace lws_proton {
+
+namespace {
+
+// The kernel keeps more: see net.core.somaxconn. This is also what Proton accepts ahead of us.
+constexpr int kBacklog = 128;
+
+int port_of(const sockaddr *sa) noexcept {
+    if (sa->sa_family == AF_INET6)
+        return ntohs(reinterpret_cast<const sockaddr_in6 *>(sa)->sin6_port);
+    return ntohs(reinterpret_cast<const sockaddr_in *>(sa)->sin_port);
+}
+
+ssize_t not_a_stream() noexcept {
+    errno = ENOTCONN;
+    return -1;
+}
+
+}  // namespace
+
+const lws_proton_conn_ops Listener::kOps = {
+    [](lws_proton_conn *, void *, size_t) { return not_a_stream(); },
+    [](lws_proton_conn *, const void *, size_t) { return not_a_stream(); },
+    [](lws_proton_conn *) { return static_cast<int>(not_a_stream()); },
+    [](lws_proton_conn *c) { return from(c)->close(); },
+    [](lws_proton_conn *, sockaddr *, socklen_t *) { return static_cast<int>(not_a_stream()); },
+    [](lws_proton_conn *c) { return from(c)->accept(); },
+    [](lws_proton_conn *) -> size_t { return 0; },
+    [](lws_proton_conn *c, int start, int events) {
+        if (events & LWS_PROTON_READ)
+            from(c)->enabled_ = start;
+    },
+    [](lws_proton_conn *) { return 0; },
+};
+
+Listener::Listener(Loop &loop) noexcept : lws_proton_conn{&kOps, nullptr, 0}, loop_(loop) {
+    loop_.listener_born();
+}
+
+Listener::~Listener() {
+    loop_.listener_died();
+}
+
+void Listener::drop() noexcept {
+    if (--holders_ == 0)
+        delete this;
+}
+
+bool Listener::listen(pn_proactor_t *proactor, const char *host, int *port, char *err,
+                      size_t err_len) {
+    const std::string address = std::string(host ? host : "") + ":" + std::to_string(*port);
+    listener_ = pn_listener();
+    if (!listener_) {
+        snprintf(err, err_len, "listen on %s: out of memory", address.c_str());
+        drop();
+        return false;
+    }
+    // Proton binds in this call; PN_LISTENER_CLOSE waits for the lock.
+    std::lock_guard<std::mutex> lock(loop_.listen_mutex());
+    pn_listener_set_context(listener_, this);
+    pn_proactor_listen(proactor, listener_, address.c_str(), kBacklog);
+    pn_condition_t *condition = pn_listener_condition(listener_);
+    if (pn_condition_is_set(condition)) {
+        closed_ = true;
+        snprintf(err, err_len, "%s", pn_condition_get_description(condition));
+        return false;
+    }
+    *port = port_of(pn_netaddr_sockaddr(pn_listener_addr(listener_)));
+    hold();
+    return true;
+}
+
+Listener *Listener::of(pn_listener_t *listener) noexcept {
+    return static_cast<Listener *>(pn_listener_get_context(listener));
+}
+
+void Listener::on_event(pn_event_t *event) noexcept {
+    switch (pn_event_type(event)) {
+    case PN_LISTENER_ACCEPT:
+        accept_raw();
+        break;
+    case PN_LISTENER_CLOSE: {
+        // its creator may still be looking at it
+        std::lock_guard<std::mutex> lock(loop_.listen_mutex());
+        listener_ = nullptr;
+    }
+        drop();
+        break;
+    default:
+        break;
+    }
+}
+
+void Listener::accept_raw() noexcept {
+    pn_raw_connection_t *raw = pn_raw_connection();
+    if (!raw) {
+        // Proton offers it again, at once and for ever: better no listener than that.
+        loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, listening no more");
+        pn_listener_close(listener_);
+        return;
+    }
+    // A raw connection that belongs to nobody is closed by its first batch.
+    if (loop_.refusing())
+        loop_.refused();
+    else if (!closed_ && !new (std::nothrow) RawConnection(loop_, loop_.idlest(), raw, *this))
+        loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, refused it");
+    pn_listener_raw_accept(listener_, raw);
+}
+
+void Listener::offer(RawConnection &connection) noexcept {
+    if (closed_ || !enabled_ || !wsi)
+        return;
+    offered_ = &connection;
+    loop_.host_service(*this, LWS_PROTON_READ);
+    offered_ = nullptr;
+}
+
+lws_proton_conn *Listener::accept() noexcept {
+    RawConnection *connection = offered_;
+    if (!connection) {
+        errno = EAGAIN;
+        return nullptr;
+    }
+    offered_ = nullptr;
+    connection->taken();
+    return connection;
+}
+
+int Listener::close() noexcept {
+    wsi = nullptr;
+    closed_ = true;
+    {
+        std::lock_guard<std::mutex> lock(loop_.listen_mutex());
+        if (listener_)
+            pn_listener_close(listener_);
+    }
+    drop();
+    return 0;
+}
+
+}  // namespace lws_proton

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "lws_proton_conn.h"
+
+#include <atomic>
+
+typedef struct pn_event_t pn_event_t;
+typedef struct pn_listener_t pn_listener_t;
+typedef struct pn_proactor_t pn_proactor_t;
+
+namespace lws_proton {
+
+class Loop;
+class RawConnection;
+
+// What a listening vhost has for a socket. New connections are accepted into a raw connection at
+// once, and offered to lws in their own first batch, when Proton knows the peer.
+//
+// Held by lws, by Proton and by each connection that lws has not seen yet; freed by the last.
+class Listener : public lws_proton_conn {
+public:
+    explicit Listener(Loop &loop) noexcept;
+    Listener(const Listener &) = delete;
+    Listener &operator=(const Listener &) = delete;
+
+    // False: it could not; `err` says why. Then it is Proton's alone.
+    bool listen(pn_proactor_t *proactor, const char *host, int *port, char *err, size_t err_len);
+
+    static Listener *of(pn_listener_t *listener) noexcept;
+    void on_event(pn_event_t *event) noexcept;
+
+    // lws may accept `connection` now: calls its taken() if it does.
+    void offer(RawConnection &connection) noexcept;
+
+    void hold() noexcept { holders_++; }
+    void drop() noexcept;
+
+private:
+    ~Listener();
+
+    static const lws_proton_conn_ops kOps;
+    static Listener *from(lws_proton_conn *c) noexcept { return static_cast<Listener *>(c); }
+
+    void accept_raw() noexcept;
+    lws_proton_conn *accept() noexcept;
+    int close() noexcept;
+
+    Loop &loop_;
+    pn_listener_t *listener_ = nullptr;
+    std::atomic<int> holders_{1};
+    std::atomic<bool> closed_{false};   // by lws
+    std::atomic<bool> enabled_{false};  // lws accepts
+    RawConnection *offered_ = nullptr;  // pt 0 is serialized meanwhile
+};
+
+}  // namespace lws_proton

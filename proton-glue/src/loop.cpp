@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MIT
+#include "loop.hpp"
+
+#include "listener.hpp"
+#include "lws_proton.h"
+#include "raw_connection.hpp"
+
+#include <proton/event.h>
+#include <proton/listener.h>
+#include <proton/proactor.h>
+#include <proton/raw_connection.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <new>
+
+namespace lws_proton {
+
+namespace {
+
+int64_t now_us() noexcept {
+    return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch())
+        .count();
+}
+
+constexpr int64_t kMs = 1000;  // µs
+
+ssize_t not_a_stream() noexcept {
+    errno = ENOTCONN;
+    return -1;
+}
+
+}  // namespace
+
+thread_local Loop *Loop::serving_loop_ = nullptr;
+thread_local int Loop::serving_tsi_ = -1;
+
+const lws_proton_conn_ops Loop::kPipeOps = {
+    [](lws_proton_conn *, void *, size_t) { return not_a_stream(); },
+    [](lws_proton_conn *, const void *, size_t) { return not_a_stream(); },
+    [](lws_proton_conn *) { return 0; },
+    [](lws_proton_conn *c) {
+        c->wsi = nullptr;
+        return 0;
+    },
+    [](lws_proton_conn *, sockaddr *, socklen_t *) { return static_cast<int>(not_a_stream()); },
+    [](lws_proton_conn *) -> lws_proton_conn * { return nullptr; },
+    [](lws_proton_conn *) -> size_t { return 0; },
+    [](lws_proton_conn *, int, int) {},
+    [](lws_proton_conn *c) {
+        static_cast<Pipe *>(c)->loop->wake(c->tsi);
+        return 0;
+    },
+};
+
+Loop::Visit::Visit(Loop &loop, int tsi) noexcept
+    : loop_(loop), tsi_(tsi), before_(serving_tsi_) {
+    loop_.pts_[tsi_]->serial.lock();
+    serving_loop_ = &loop_;
+    serving_tsi_ = tsi_;
+}
+
+Loop::Visit::~Visit() {
+    const int64_t next = loop_.host_->after(loop_.user_, tsi_);
+    const int64_t deadline = next < 0 ? kNever : now_us() + next;
+    loop_.pts_[tsi_]->deadline = deadline;
+    serving_tsi_ = before_;
+    if (before_ < 0)
+        serving_loop_ = nullptr;
+    loop_.pts_[tsi_]->serial.unlock();
+    loop_.arm(deadline);
+}
+
+Loop::Loop(int threads, const lws_proton_host_t *host, void *user)
+    : host_(host), user_(user), proactor_(pn_proactor()) {
+    retired_.service = [](void *, lws_proton_conn *, int) {};
+    retired_.pending = [](void *, lws_proton_conn *) -> size_t { return 0; };
+    retired_.after = [](void *, int) -> int64_t { return -1; };
+    retired_.log = host->log;
+    if (!proactor_)
+        throw std::bad_alloc();
+    for (int tsi = 0; tsi < threads; tsi++) {
+        pts_.push_back(std::make_unique<Pt>());
+        static_cast<lws_proton_conn &>(pts_.back()->pipe) = {&kPipeOps, nullptr, tsi};
+        pts_.back()->pipe.loop = this;
+    }
+    arm_all();
+}
+
+Loop::~Loop() {
+    pn_proactor_free(proactor_);
+}
+
+bool Loop::drain() noexcept {
+    host_ = &retired_;
+    const int64_t until = now_us() + LWS_PROTON_DRAIN_MS * kMs;
+    while (connections_ || listeners_) {
+        const int64_t left = until - now_us();
+        if (left <= 0)
+            return false;
+        arm(now_us() + left);
+        dispatch(pn_proactor_wait(proactor_));
+    }
+    return true;
+}
+
+void Loop::turn(int tsi, bool wait) noexcept {
+    Pt &pt = *pts_[tsi];
+    if (pt.returning.exchange(false) && pt.woken) {
+        on_wakes();
+        return;
+    }
+    pt.waiting = wait;
+    pn_event_batch_t *batch = wait ? pn_proactor_wait(proactor_) : pn_proactor_get(proactor_);
+    pt.waiting = false;
+    pt.returning = false;
+    if (batch)
+        dispatch(batch);
+}
+
+void Loop::dispatch(pn_event_batch_t *batch) noexcept {
+    pn_event_t *event = pn_event_batch_next(batch);
+    bool timeout = false, interrupt = false;
+
+    if (event && pn_event_raw_connection(event)) {
+        pn_raw_connection_t *raw = pn_event_raw_connection(event);
+        if (RawConnection *connection = RawConnection::of(raw)) {
+            connection->batch(batch, event);
+        } else {
+            pn_raw_connection_close(raw);
+            while (pn_event_batch_next(batch)) {
+            }
+        }
+    } else if (event && pn_event_listener(event)) {
+        for (; event; event = pn_event_batch_next(batch))
+            if (Listener *listener = Listener::of(pn_event_listener(event)))
+                listener->on_event(event);
+    } else {
+        for (; event; event = pn_event_batch_next(batch)) {
+            timeout |= pn_event_type(event) == PN_PROACTOR_TIMEOUT;
+            interrupt |= pn_event_type(event) == PN_PROACTOR_INTERRUPT;
+        }
+    }
+    pn_proactor_done(proactor_, batch);
+
+    if (timeout)
+        on_timeout();
+    if (interrupt)
+        on_wakes();
+    else
+        settle();
+}
+
+void Loop::settle() noexcept {
+    if (std::any_of(pts_.begin(), pts_.end(), [](auto &pt) { return pt->woken.load(); }))
+        on_wakes();
+}
+
+// Called from signal handlers too: atomics and one write(2), which is what Proton's interrupt is.
+void Loop::wake(int tsi) noexcept {
+    Pt &pt = *pts_[tsi];
+    pt.returning = true;
+    if (pt.woken.exchange(true))
+        return;
+    // This thread looks at woken itself before it waits again.
+    if (serving_loop_ != this)
+        pn_proactor_interrupt(proactor_);
+}
+
+void Loop::on_wakes() noexcept {
+    for (size_t tsi = 0; tsi < pts_.size(); tsi++) {
+        Pt &pt = *pts_[tsi];
+        if (!pt.woken.exchange(false))
+            continue;
+        Visit visit(*this, static_cast<int>(tsi));
+        if (pt.pipe.wsi)
+            host_->service(user_, &pt.pipe, LWS_PROTON_READ);
+        for (;;) {
+            Connection *orphan;
+            {
+                std::lock_guard<std::mutex> lock(pt.orphan_mutex);
+                orphan = pt.orphans.head;
+                if (!orphan)
+                    break;
+                pull(pt.orphans, *orphan, &Connection::orphan_links);
+            }
+            orphan->serve_orphan();
+        }
+    }
+    // An interrupt reaches one thread: pass it on to those that are to come back too. And what was
+    // served here may have woken a pt again.
+    for (auto &pt : pts_)
+        if (pt->woken || (pt->returning && pt->waiting)) {
+            pn_proactor_interrupt(proactor_);
+            break;
+        }
+}
+
+void Loop::on_timeout() noexcept {
+    const int64_t now = now_us();
+    {
+        std::lock_guard<std::mutex> lock(timer_mutex_);
+        armed_ = kNever;
+    }
+    for (size_t tsi = 0; tsi < pts_.size(); tsi++) {
+        if (pts_[tsi]->deadline > now)
+            continue;
+        Visit visit(*this, static_cast<int>(tsi));  // serves lws's timers when it ends
+    }
+    report_lingering(now);
+    arm_all();
+}
+
+void Loop::arm_all() noexcept {
+    int64_t deadline = now_us() + LWS_PROTON_HEARTBEAT_MS * kMs;
+    for (auto &pt : pts_)
+        deadline = std::min<int64_t>(deadline, pt->deadline);
+    arm(deadline);
+}
+
+void Loop::arm(int64_t deadline) noexcept {
+    std::lock_guard<std::mutex> lock(timer_mutex_);
+    if (deadline >= armed_)
+        return;
+    armed_ = deadline;
+    const int64_t ms = (deadline - now_us() + kMs - 1) / kMs;
+    pn_proactor_set_timeout(proactor_, static_cast<pn_millis_t>(std::max<int64_t>(ms, 0)));
+}
+
+lws_proton_conn *Loop::listen(const char *host, int *port, char *err, size_t err_len) noexcept {
+    try {
+        Listener *listener = new Listener(*this);
+        return listener->listen(proactor_, host, port, err, err_len) ? listener : nullptr;
+    } catch (const std::bad_alloc &) {
+        snprintf(err, err_len, "out of memory");
+        return nullptr;
+    }
+}
+
+lws_proton_conn *Loop::pipe(int tsi) noexcept {
+    return &pts_[tsi]->pipe;
+}
+
+lws_proton_stats_t Loop::stats() noexcept {
+    return {connections_, lingering_, pool_.bytes()};
+}
+
+int Loop::idlest() const noexcept {
+    const auto least = std::min_element(
+        pts_.begin(), pts_.end(), [](auto &a, auto &b) { return a->connections < b->connections; });
+    return static_cast<int>(least - pts_.begin());
+}
+
+void Loop::connection_born(int tsi) noexcept {
+    connections_++;
+    pts_[tsi]->connections++;
+}
+
+void Loop::connection_died(int tsi) noexcept {
+    connections_--;
+    pts_[tsi]->connections--;
+}
+
+void Loop::push(List &list, Connection &c, Connection::Links Connection::*links) noexcept {
+    (c.*links).prev = list.tail;
+    (c.*links).next = nullptr;
+    (c.*links).listed = true;
+    (list.tail ? (list.tail->*links).next : list.head) = &c;
+    list.tail = &c;
+}
+
+void Loop::pull(List &list, Connection &c, Connection::Links Connection::*links) noexcept {
+    Connection::Links &l = c.*links;
+    (l.prev ? (l.prev->*links).next : list.head) = l.next;
+    (l.next ? (l.next->*links).prev : list.tail) = l.prev;
+    l = {};
+}
+
+void Loop::adopt_orphan(Connection &c) noexcept {
+    {
+        Pt &pt = *pts_[c.tsi];
+        std::lock_guard<std::mutex> lock(pt.orphan_mutex);
+        if (c.orphan_links.listed)
+            return;
+        push(pt.orphans, c, &Connection::orphan_links);
+    }
+    wake(c.tsi);
+}
+
+void Loop::adopt_no_more(Connection &c) noexcept {
+    Pt &pt = *pts_[c.tsi];
+    std::lock_guard<std::mutex> lock(pt.orphan_mutex);
+    if (c.orphan_links.listed)
+        pull(pt.orphans, c, &Connection::orphan_links);
+}
+
+void Loop::linger(Connection &c) noexcept {
+    std::lock_guard<std::mutex> lock(linger_mutex_);
+    c.linger_since = Clock::now();
+    push(lingering_list_, c, &Connection::linger_links);
+    lingering_++;
+}
+
+void Loop::unlinger(Connection &c) noexcept {
+    std::lock_guard<std::mutex> lock(linger_mutex_);
+    pull(lingering_list_, c, &Connection::linger_links);
+    lingering_--;
+    if (c.linger_reported)
+        stuck_--;
+}
+
+bool Loop::refusing() const noexcept {
+    return lingering_ >= LWS_PROTON_LINGER_MAX;
+}
+
+void Loop::refused() noexcept {
+    {
+        std::lock_guard<std::mutex> lock(linger_mutex_);
+        if (refusing_said_)
+            return;
+        refusing_said_ = true;
+    }
+    char line[160];
+    snprintf(line, sizeof(line),
+             "%d connections linger (closed, bytes unsent, peer not reading): refusing new ones "
+             "until some end",
+             LWS_PROTON_LINGER_MAX);
+    log(LWS_PROTON_LOG_ERR, line);
+}
+
+// Oldest first, so it stops at the first that is not late yet. One line at most a heartbeat.
+void Loop::report_lingering(int64_t now) noexcept {
+    size_t found = 0, stuck;
+    {
+        std::lock_guard<std::mutex> lock(linger_mutex_);
+        for (Connection *c = lingering_list_.head; c; c = c->linger_links.next) {
+            const int64_t since = std::chrono::duration_cast<std::chrono::microseconds>(
+                                      c->linger_since.time_since_epoch())
+                                      .count();
+            if (now - since < LWS_PROTON_LINGER_REPORT_MS * kMs)
+                break;
+            if (!c->linger_reported) {
+                c->linger_reported = true;
+                found++;
+            }
+        }
+        stuck = stuck_ += found;
+        if (!refusing())
+            refusing_said_ = false;
+    }
+    if (!found)
+        return;
+    char line[160];
+    snprintf(line, sizeof(line),
+             "%zu connections linger: closed over %d s ago, bytes unsent, peer not reading "
+             "(%zu more since the last report)",
+             stuck, LWS_PROTON_LINGER_REPORT_MS / 1000, found);
+    log(LWS_PROTON_LOG_WARN, line);
+}
+
+}  // namespace lws_proton

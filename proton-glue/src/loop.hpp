@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "buffer_pool.hpp"
+#include "connection.hpp"
+#include "lws_proton_host.h"
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+typedef struct pn_event_t pn_event_t;
+
+namespace lws_proton {
+
+class Listener;
+
+using Clock = std::chrono::steady_clock;
+
+// One lws_context's loop on a proactor: the serialization of its pts, its timers, its wake, and
+// which of Proton's events goes where.
+//
+// Locks, in the order in which a thread may take them:
+//   1. Pt::serial of pt 0, 2. Pt::serial of one other pt,
+//   3. lws's own,
+//   4. one of: listen_mutex_, linger_mutex_, timer_mutex_, Pt::orphan_mutex, a raw connection's
+//      wake mutex, the pool's. Under these nothing but Proton is called.
+class Loop {
+public:
+    Loop(int threads, const lws_proton_host_t *host, void *user);
+    ~Loop();
+    Loop(const Loop &) = delete;
+    Loop &operator=(const Loop &) = delete;
+
+    // The host is gone and everything is closed: lets Proton finish. False: some peers keep what they have.
+    bool drain() noexcept;
+
+    void turn(int tsi, bool wait) noexcept;
+    void dispatch(pn_event_batch_t *batch) noexcept;
+    lws_proton_conn *listen(const char *host, int *port, char *err, size_t err_len) noexcept;
+    lws_proton_conn *pipe(int tsi) noexcept;
+    void wake(int tsi) noexcept;
+    // Serves what was woken by this thread while it was inside lws.
+    void settle() noexcept;
+
+    pn_proactor_t *proactor() const noexcept { return proactor_; }
+    BufferPool &pool() noexcept { return pool_; }
+    lws_proton_stats_t stats() noexcept;
+
+    // One thread inside lws for a pt. Begins and ends a visit.
+    class Visit {
+    public:
+        Visit(Loop &loop, int tsi) noexcept;
+        ~Visit();
+        Visit(const Visit &) = delete;
+        Visit &operator=(const Visit &) = delete;
+
+    private:
+        Loop &loop_;
+        const int tsi_;
+        const int before_;
+    };
+    // This thread is in a visit to tsi.
+    bool serving(int tsi) const noexcept { return this_tsi() == tsi; }
+    int this_tsi() const noexcept { return serving_loop_ == this ? serving_tsi_ : -1; }
+
+    // The host, for connections.
+    void host_service(lws_proton_conn &c, int events) noexcept { host_->service(user_, &c, events); }
+    size_t host_pending(lws_proton_conn &c) noexcept { return host_->pending(user_, &c); }
+    void log(int level, const char *line) noexcept { host_->log(user_, level, line); }
+
+    // The pt with the fewest connections.
+    int idlest() const noexcept;
+    // Too many connections linger to take on more.
+    bool refusing() const noexcept;
+    void refused() noexcept;
+
+    // Of a connection's life.
+    void connection_born(int tsi) noexcept;
+    void connection_died(int tsi) noexcept;
+    void linger(Connection &c) noexcept;
+    void unlinger(Connection &c) noexcept;
+    // A connection without a transport wants to be served.
+    void adopt_orphan(Connection &c) noexcept;
+    void adopt_no_more(Connection &c) noexcept;
+    void listener_born() noexcept { listeners_++; }
+    void listener_died() noexcept { listeners_--; }
+    // Proton may not take a listener away while its creator still looks at it.
+    std::mutex &listen_mutex() noexcept { return listen_mutex_; }
+
+private:
+    struct List {
+        Connection *head = nullptr;
+        Connection *tail = nullptr;
+    };
+    static void push(List &list, Connection &c, Connection::Links Connection::*links) noexcept;
+    static void pull(List &list, Connection &c, Connection::Links Connection::*links) noexcept;
+
+    struct Pipe : lws_proton_conn {
+        Loop *loop;
+    };
+    struct Pt {
+        std::mutex serial;
+        Pipe pipe;
+        std::atomic<bool> woken{false};     // the pipe is to be served
+        std::atomic<bool> returning{false}; // its thread is to come back from its wait
+        std::atomic<bool> waiting{false};   // its thread is in Proton's wait
+        std::atomic<int> connections{0};
+        std::atomic<int64_t> deadline{kNever};  // of lws's next timer, µs of Clock
+        std::mutex orphan_mutex;
+        List orphans;
+    };
+    static constexpr int64_t kNever = INT64_MAX;
+    static const lws_proton_conn_ops kPipeOps;
+
+    void on_wakes() noexcept;
+    void on_timeout() noexcept;
+    void arm(int64_t deadline) noexcept;
+    void arm_all() noexcept;
+    void report_lingering(int64_t now) noexcept;
+
+    static thread_local Loop *serving_loop_;
+    static thread_local int serving_tsi_;
+
+    const lws_proton_host_t *host_;
+    lws_proton_host_t retired_;  // host_ once the host is gone
+    void *user_;
+    pn_proactor_t *proactor_;
+    BufferPool pool_;
+    std::vector<std::unique_ptr<Pt>> pts_;
+    std::atomic<size_t> connections_{0};
+    std::atomic<size_t> listeners_{0};
+
+    std::mutex timer_mutex_;
+    int64_t armed_ = kNever;  // when Proton's timeout comes
+
+    std::mutex linger_mutex_;
+    List lingering_list_;  // oldest first
+    std::atomic<size_t> lingering_{0};
+    size_t stuck_ = 0;  // of those, reported
+    bool refusing_said_ = false;
+
+    std::mutex listen_mutex_;
+};
+
+}  // namespace lws_proton

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+#include "raw_connection.hpp"
+
+#include "listener.hpp"
+#include "loop.hpp"
+#include "lws_proton.h"
+
+#include <proton/event.h>
+#include <proton/netaddr.h>
+#include <proton/object.h>
+#include <proton/proactor.h>
+#include <proton/raw_connection.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+namespace lws_proton {
+
+namespace {
+
+// Ours among the attachments of a raw connection, so that its context stays the application's.
+PN_HANDLE(kKey)
+
+}  // namespace
+
+RawConnection::RawConnection(Loop &loop, int tsi_, pn_raw_connection_t *raw,
+                             Listener &listener) noexcept
+    : Connection(loop, tsi_), raw_(raw), listener_(&listener), rx_size_(LWS_PROTON_RX_SMALL) {
+    listener.hold();
+    pn_record_t *record = pn_raw_connection_attachments(raw);
+    pn_record_def(record, kKey, PN_VOID);
+    pn_record_set(record, kKey, this);
+}
+
+RawConnection *RawConnection::of(pn_raw_connection_t *raw) noexcept {
+    return static_cast<RawConnection *>(pn_record_get(pn_raw_connection_attachments(raw), kKey));
+}
+
+void RawConnection::kick() noexcept {
+    {
+        std::lock_guard<std::mutex> lock(wake_mutex_);
+        if (raw_) {
+            if (!kicked_.exchange(true))
+                pn_raw_connection_wake(raw_);
+            return;
+        }
+    }
+    loop_.adopt_orphan(*this);
+}
+
+void RawConnection::batch(pn_event_batch_t *batch, pn_event_t *event) noexcept {
+    // lws's listening wsi belongs to pt 0, the new connection to its own: both have to stand still.
+    std::optional<Loop::Visit> accepting;
+    if (listener_ && tsi != 0)
+        accepting.emplace(loop_, 0);
+    Loop::Visit visit(loop_, tsi);
+    Turn turn(*this);
+    bool more = false;
+    // Proton 0.37 does not reschedule events that are left behind (PROTON-2695), and what flush()
+    // does can make new ones: go on until there are none.
+    while (event) {
+        for (; event; event = pn_event_batch_next(batch))
+            on_event(event);
+        if (listener_ && state() != State::opening)
+            offer_to_lws();
+        more = serve();
+        flush();
+        event = pn_event_batch_next(batch);
+    }
+    if (more)
+        kick();
+}
+
+void RawConnection::on_event(pn_event_t *event) noexcept {
+    switch (pn_event_type(event)) {
+    case PN_RAW_CONNECTION_CONNECTED:
+        connected_ = true;
+        on(Event::connected);
+        break;
+    case PN_RAW_CONNECTION_WAKE:
+        kicked_ = false;
+        break;
+    case PN_RAW_CONNECTION_READ:
+    case PN_RAW_CONNECTION_WRITTEN:
+    case PN_RAW_CONNECTION_DRAIN_BUFFERS:
+        take_back();
+        break;
+    case PN_RAW_CONNECTION_CLOSED_READ:
+        take_back();
+        on(Event::peer_close);
+        break;
+    case PN_RAW_CONNECTION_DISCONNECTED:
+        take_back();
+        detach();
+        break;
+    default:
+        break;
+    }
+}
+
+void RawConnection::offer_to_lws() noexcept {
+    Listener *listener = listener_;
+    listener_ = nullptr;
+    if (state() == State::open || state() == State::peer_closed)
+        listener->offer(*this);
+    listener->drop();
+    if (!taken_)
+        on(Event::close);
+}
+
+void RawConnection::take_back() noexcept {
+    if (!raw_)
+        return;
+    pn_raw_buffer_t buffer;
+    while (pn_raw_connection_take_read_buffers(raw_, &buffer, 1)) {
+        rx_lent_ = false;
+        // Bigger next time if this one was too small, smaller if the small one would have done.
+        if (buffer.size)
+            rx_size_ = buffer.size >= LWS_PROTON_RX_SMALL ? LWS_PROTON_RX_LARGE
+                                                          : LWS_PROTON_RX_SMALL;
+        received(buffer.size);
+    }
+    while (pn_raw_connection_take_written_buffers(raw_, &buffer, 1)) {
+        tx_lent_ -= buffer.size;
+        sent(buffer.size);
+    }
+}
+
+void RawConnection::detach() noexcept {
+    if (!raw_)
+        return;
+    // A late wake can bring one more batch.
+    pn_record_set(pn_raw_connection_attachments(raw_), kKey, nullptr);
+    {
+        std::lock_guard<std::mutex> lock(wake_mutex_);
+        raw_ = nullptr;
+    }
+    rx_lent_ = false;
+    tx_lent_ = 0;
+    drop_windows();
+    on(Event::disconnected);
+}
+
+void RawConnection::flush() noexcept {
+    if (!raw_ || raw_closed_ || !connected_)
+        return;
+    if (letting_go()) {
+        // Everything left, then the close. Proton finishes alone, and needs no more of us.
+        while (give_tx(UINT32_MAX)) {
+        }
+        raw_closed_ = true;
+        pn_raw_connection_close(raw_);
+        if (!rx_lent_)
+            rx_.release();
+        return;
+    }
+    // At most half the window at a time: lws fills the rest while this is under way.
+    if (!tx_lent_)
+        give_tx(LWS_PROTON_TX / 2);
+    if (shut_state() && !tx_.used() && !raw_ended_) {
+        raw_ended_ = true;
+        pn_raw_connection_write_close(raw_);
+    }
+    if (readable_state() && !rx_lent_)
+        give_rx();
+}
+
+bool RawConnection::give_tx(uint32_t most) noexcept {
+    const Span span = tx_.stored(tx_lent_);
+    if (!span.size)
+        return false;
+    pn_raw_buffer_t buffer = {};
+    buffer.bytes = reinterpret_cast<char *>(span.data);
+    buffer.size = buffer.capacity = std::min(span.size, most);
+    if (!pn_raw_connection_write_buffers(raw_, &buffer, 1))
+        return false;
+    tx_lent_ += buffer.size;
+    return true;
+}
+
+void RawConnection::give_rx() noexcept {
+    if (!rx_.used()) {
+        if (rx_.acquired() && rx_.capacity() != rx_size_)
+            rx_.release();
+        if (!rx_.acquired() && !rx_.acquire(rx_size_)) {
+            loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a read buffer, closing a connection");
+            raw_closed_ = true;
+            pn_raw_connection_close(raw_);
+            return;
+        }
+        rx_.rewind();
+    }
+    // Also while lws does not read: Proton 0.37 watches a connection that has nothing to read into
+    // and nothing to write for neither reset nor end of stream.
+    const Span span = rx_.space();
+    if (rx_.used() && span.size < kLeastRead)
+        return;
+    pn_raw_buffer_t buffer = {};
+    buffer.bytes = reinterpret_cast<char *>(span.data);
+    buffer.capacity = span.size;
+    rx_lent_ = pn_raw_connection_give_read_buffers(raw_, &buffer, 1) == 1;
+}
+
+int RawConnection::peer_name(sockaddr *sa, socklen_t *len) noexcept {
+    const pn_netaddr_t *address = raw_ ? pn_raw_connection_remote_addr(raw_) : nullptr;
+    if (!address) {
+        errno = ENOTCONN;
+        return -1;
+    }
+    const socklen_t full = static_cast<socklen_t>(pn_netaddr_socklen(address));
+    memcpy(sa, pn_netaddr_sockaddr(address), std::min(*len, full));
+    *len = full;
+    return 0;
+}
+
+}  // namespace lws_proton

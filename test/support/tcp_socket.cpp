@@ -1,0 +1,145 @@
+#include "tcp_socket.hpp"
+
+#include "check.hpp"
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace e2e {
+
+namespace {
+
+IoResult failed_io(const char *call)
+{
+    switch (errno) {
+    case EAGAIN:
+        return {Io::would_block, 0};
+    case ECONNRESET:
+    case EPIPE:
+        return {Io::reset, 0};
+    default:
+        FAIL(std::string(call) + ": " + strerror(errno));
+    }
+}
+
+} // namespace
+
+TcpSocket::TcpSocket(int port, const SocketOptions &options)
+    : fd_(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
+{
+    if (!fd_.valid())
+        FAIL("socket: " + std::string(strerror(errno)));
+    if (options.receive_buffer)
+        setsockopt(fd(), SOL_SOCKET, SO_RCVBUF, &options.receive_buffer, sizeof(int));
+    if (options.send_buffer)
+        setsockopt(fd(), SOL_SOCKET, SO_SNDBUF, &options.send_buffer, sizeof(int));
+    // A test that writes byte by byte wants every byte to travel at once.
+    const int on = 1;
+    setsockopt(fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd(), reinterpret_cast<sockaddr *>(&address), sizeof address) < 0 &&
+        errno != EINPROGRESS)
+        FAIL("connect: " + std::string(strerror(errno)));
+}
+
+IoResult TcpSocket::send_some(std::string_view data)
+{
+    const ssize_t sent = send(fd(), data.data(), data.size(), MSG_NOSIGNAL);
+    if (sent < 0)
+        return failed_io("send");
+    return {Io::ok, static_cast<size_t>(sent)};
+}
+
+IoResult TcpSocket::receive_some(char *into, size_t room)
+{
+    const ssize_t got = recv(fd(), into, room, 0);
+    if (got < 0)
+        return failed_io("recv");
+    return {got ? Io::ok : Io::closed, static_cast<size_t>(got)};
+}
+
+bool TcpSocket::await_events(short events, const Deadline &deadline)
+{
+    pollfd waiting{fd(), events, 0};
+    return poll(&waiting, 1, deadline.remaining_ms()) > 0;
+}
+
+bool TcpSocket::await_readable(const Deadline &deadline)
+{
+    return await_events(POLLIN, deadline);
+}
+
+bool TcpSocket::await_writable(const Deadline &deadline)
+{
+    return await_events(POLLOUT, deadline);
+}
+
+void TcpSocket::send_all(std::string_view data)
+{
+    const Deadline deadline;
+    while (!data.empty()) {
+        if (!await_writable(deadline))
+            FAIL("the server takes no more bytes");
+        const IoResult sent = send_some(data);
+        if (sent.state == Io::reset)
+            FAIL("the server closed the connection");
+        data.remove_prefix(sent.bytes);
+    }
+}
+
+std::string TcpSocket::receive_to_end(Io *how_it_ended)
+{
+    const Deadline deadline;
+    std::string all;
+    char block[65536];
+    while (true) {
+        if (!await_readable(deadline))
+            FAIL("the server does not end the connection; so far: " + shown(all));
+        const IoResult got = receive_some(block, sizeof block);
+        if (got.state == Io::closed || got.state == Io::reset) {
+            if (how_it_ended)
+                *how_it_ended = got.state;
+            return all;
+        }
+        all.append(block, got.bytes);
+    }
+}
+
+void TcpSocket::shutdown_write()
+{
+    ::shutdown(fd(), SHUT_WR);
+}
+
+void TcpSocket::reset()
+{
+    const linger at_once{1, 0};
+    setsockopt(fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    fd_.close();
+}
+
+size_t TcpSocket::unsent() const
+{
+    int bytes = 0;
+    ioctl(fd(), SIOCOUTQ, &bytes);
+    return static_cast<size_t>(bytes);
+}
+
+size_t TcpSocket::unread() const
+{
+    int bytes = 0;
+    ioctl(fd(), FIONREAD, &bytes);
+    return static_cast<size_t>(bytes);
+}
+
+} // namespace e2e

@@ -1,0 +1,66 @@
+// A TCP client socket, always non-blocking. The calls named await_* and the *_all ones wait, under
+// the watchdog; the others answer at once.
+#pragma once
+
+#include "unique_fd.hpp"
+#include "waiting.hpp"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace e2e {
+
+struct SocketOptions {
+    int receive_buffer = 0; // SO_RCVBUF before connect(): 0 is the system's
+    int send_buffer = 0;    // SO_SNDBUF before connect(): 0 is the system's
+};
+
+enum class Io {
+    ok,
+    would_block,
+    closed, // end of stream
+    reset,  // the peer is gone with an error
+};
+
+struct IoResult {
+    Io state;
+    size_t bytes;
+};
+
+class TcpSocket {
+public:
+    // Starts to connect to 127.0.0.1:port. The first await_* or *_all call completes it.
+    TcpSocket(int port, const SocketOptions &options = {});
+
+    int fd() const { return fd_.get(); }
+    bool open() const { return fd_.valid(); }
+
+    IoResult send_some(std::string_view data);
+    IoResult receive_some(char *into, size_t room);
+
+    // Whether it became so before the deadline.
+    bool await_readable(const Deadline &deadline = Deadline());
+    bool await_writable(const Deadline &deadline = Deadline());
+
+    void send_all(std::string_view data);
+
+    // Reads until end of stream or reset: what came, and which of the two it was.
+    std::string receive_to_end(Io *how_it_ended = nullptr);
+
+    void shutdown_write();
+
+    // Closes so that the peer gets a reset.
+    void reset();
+    void close() { fd_.close(); }
+
+    size_t unsent() const; // bytes that the peer's TCP has not acknowledged: SIOCOUTQ
+    size_t unread() const; // bytes that wait here: FIONREAD
+
+private:
+    bool await_events(short events, const Deadline &deadline);
+
+    UniqueFd fd_;
+};
+
+} // namespace e2e
