@@ -17,6 +17,18 @@
 
 #include <lws_proton_conn.h>
 
+static inline struct lws_proton_conn *
+lws_plat_proton_accept(struct lws_proton_conn *listener, struct sockaddr *sa,
+		       socklen_t *len)
+{
+	struct lws_proton_conn *c = listener->ops->accept(listener);
+
+	if (c && c->ops->peer_name(c, sa, len))
+		*len = 0;
+
+	return c;
+}
+
 #undef LWS_SOCK_INVALID
 #define LWS_SOCK_INVALID NULL
 
@@ -27,8 +39,7 @@
 #define send(_c, _buf, _len, _flags)	((_c)->ops->send(_c, _buf, _len))
 #define shutdown(_c, _how)		((_c)->ops->shutdown(_c))
 #define getpeername(_c, _sa, _len)	((_c)->ops->peer_name(_c, _sa, _len))
-/* who it is is asked of the accepted connection */
-#define accept(_c, _sa, _len)		((_c)->ops->accept(_c))
+#define accept(_c, _sa, _len)		lws_plat_proton_accept(_c, _sa, _len)
 
 /* the connection knows its wsi: there is no table to keep */
 #define wsi_from_fd(_cx, _c)		((_c)->wsi)

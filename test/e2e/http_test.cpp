@@ -248,8 +248,7 @@ void a_half_closed_client_gets_the_whole_page()
 {
     ServerProcess server;
     HttpClient client(server.port());
-    client.get("/");
-    client.socket().shutdown_write();
+    client.socket().send_last(HttpClient::get_request("/"));
     check_is_the_page(client.read_response());
     server.stop();
 }
@@ -260,8 +259,7 @@ void a_half_closed_client_gets_a_prefix_of_a_big_file()
 {
     BigFileServer big;
     HttpClient client(big.server.port());
-    client.get("/files/big.bin");
-    client.socket().shutdown_write();
+    client.socket().send_last(HttpClient::get_request("/files/big.bin"));
     const HttpResponse response = client.read_to_end();
     printf("             half-closed: %zu of %zu bytes came\n", response.body.size(), kBigFile);
     CHECK_LE(response.body.size(), kBigFile);

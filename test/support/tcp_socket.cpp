@@ -121,6 +121,14 @@ void TcpSocket::shutdown_write()
     ::shutdown(fd(), SHUT_WR);
 }
 
+void TcpSocket::send_last(std::string_view data)
+{
+    CHECK(await_writable());
+    CHECK_EQ(send(fd(), data.data(), data.size(), MSG_NOSIGNAL | MSG_MORE),
+             static_cast<ssize_t>(data.size()));
+    shutdown_write();
+}
+
 void TcpSocket::reset()
 {
     const linger at_once{1, 0};

@@ -50,6 +50,9 @@ public:
 
     void shutdown_write();
 
+    // Sends data and the end of the stream in one segment: the peer sees both at once.
+    void send_last(std::string_view data);
+
     // Closes so that the peer gets a reset.
     void reset();
     void close() { fd_.close(); }

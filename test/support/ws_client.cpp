@@ -177,14 +177,18 @@ void WsClient::await_open()
     CHECK(state_ == State::open);
 }
 
-WsFrame WsClient::await_frame()
+void WsClient::await_frame_or_end()
 {
     const Deadline deadline;
-    while (frames_.empty()) {
-        if (state_ == State::ended)
-            FAIL("the connection ended before the next frame");
+    while (frames_.empty() && state_ != State::ended)
         await_progress(deadline, "a frame");
-    }
+}
+
+WsFrame WsClient::await_frame()
+{
+    await_frame_or_end();
+    if (frames_.empty())
+        FAIL("the connection ended before the next frame");
     WsFrame frame = std::move(frames_.front());
     frames_.pop_front();
     return frame;

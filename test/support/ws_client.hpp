@@ -51,6 +51,7 @@ public:
 
     // A client that does not read leaves what comes to its kernel.
     void set_reading(bool reading) { reading_ = reading; }
+    bool reading() const { return reading_; }
 
     // Queues bytes and sends what the socket takes now. unsent_here() is what it did not take.
     void queue(std::string_view bytes);
@@ -64,6 +65,7 @@ public:
     // Waiting calls for a client that is alone.
     void await_open();
     WsFrame await_frame();
+    void await_frame_or_end();
     void await_end();
     void flush();
 
