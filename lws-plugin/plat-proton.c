@@ -200,33 +200,19 @@ _lws_plat_service_forced_tsi(struct lws_context *context, int tsi)
 int
 _lws_plat_service_tsi(struct lws_context *context, int timeout_ms, int tsi)
 {
-	struct lws_context_per_thread *pt;
-
 	/* stay dead once we are dead */
 
 	if (!context)
 		return 1;
 
-	pt = &context->pt[tsi];
+	/*
+	 * One turn of the loop, as poll() is one turn.  pt->service_tid stays
+	 * unknown: any thread may change the events of a connection, the loop
+	 * hears of it.
+	 */
 
-	if (!pt->service_tid_detected && context->vhost_list) {
-		lws_fakewsi_def_plwsa(pt);
-
-		lws_fakewsi_prep_plwsa_ctx(context);
-
-		pt->service_tid = context->vhost_list->protocols[0].callback(
-					(struct lws *)plwsa,
-					LWS_CALLBACK_GET_THREAD_ID,
-					NULL, NULL, 0);
-		pt->service_tid_detected = 1;
-	}
-
-	/* one turn of the loop, as poll() is one turn */
-
-	context->event_loop_ops->service(context, timeout_ms, tsi);
-
-	if (pt->destroy_self) {
-		lws_context_destroy(pt->context);
+	if (context->event_loop_ops->service(context, timeout_ms, tsi)) {
+		lws_context_destroy(context);
 		return -1;
 	}
 

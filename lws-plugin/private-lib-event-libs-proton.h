@@ -8,4 +8,5 @@
 
 struct lws_context_eventlibs_proton {
 	lws_proton_loop_t	*loop;
+	int			destroy; /* atomic: a pt found it was asked for */
 };

@@ -82,14 +82,14 @@ proton_after(void *user, int tsi)
 	lws_usec_t us;
 
 	if (cx->being_destroyed)
-		return -1;
+		goto destroying;
 
 	/* child streams of muxed connections have no event of their own */
 
 	lws_service_do_ripe_rxflow(pt);
 
 	if (cx->being_destroyed)
-		return -1;
+		goto destroying;
 
 	/* a timer may destroy the context: let it be deferred, as in service */
 
@@ -100,7 +100,17 @@ proton_after(void *user, int tsi)
 	lws_pt_unlock(pt);
 	pt->inside_lws_service = 0;
 
-	return us ? us : -1;
+	if (!cx->being_destroyed)
+		return us ? us : -1;
+
+destroying:
+	/* asked for by a callback: the service that called us goes on with it */
+
+	if (pt->destroy_self)
+		__atomic_store_n(&cx_to_priv_proton(cx)->destroy, 1,
+				 __ATOMIC_RELEASE);
+
+	return -1;
 }
 
 static void
@@ -217,13 +227,16 @@ elops_this_tsi_proton(struct lws_context *context)
 	return lws_proton_loop_this_tsi(cx_to_priv_proton(context)->loop);
 }
 
-static void
+static int
 elops_service_proton(struct lws_context *context, int timeout_ms, int tsi)
 {
 	/* as in the poll() service, only a negative timeout means don't wait */
 
 	lws_proton_loop_turn(cx_to_priv_proton(context)->loop, tsi,
 			     timeout_ms >= 0);
+
+	return __atomic_load_n(&cx_to_priv_proton(context)->destroy,
+			       __ATOMIC_ACQUIRE);
 }
 
 static const struct lws_event_loop_ops event_loop_ops_proton = {
