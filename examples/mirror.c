@@ -212,6 +212,24 @@ parse_options(int argc, char **argv, struct mirror_options *o)
 	return EXIT_USAGE;
 }
 
+/* What kept lws from starting is said in one line, and by us. */
+static char why[256] = "lws did not say why";
+
+static void
+keep_first_error(int level, const char *line)
+{
+	static int kept;
+	const char *reason = strstr(line, "cannot ");
+
+	if (kept || level != LLL_ERR)
+		return;
+
+	kept = 1;
+	snprintf(why, sizeof(why), "%.*s",
+		 (int)strcspn(reason ? reason : line, "\n"),
+		 reason ? reason : line);
+}
+
 static void *
 serve(void *p)
 {
@@ -255,7 +273,7 @@ main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
-	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_NOTICE | LLL_USER, NULL);
+	lws_set_log_level(LLL_ERR, keep_first_error);
 
 	mount_page.origin = o.page;
 	if (o.files) {
@@ -280,18 +298,18 @@ main(int argc, char **argv)
 
 	context = lws_create_context(&info);
 	if (!context) {
-		fprintf(stderr, "lws-proton-mirror: cannot start lws\n");
+		fprintf(stderr, "lws-proton-mirror: %s\n", why);
 		return EXIT_FAILED;
 	}
 
 	vhost = lws_create_vhost(context, &info);
 	if (!vhost) {
-		fprintf(stderr, "lws-proton-mirror: cannot listen on %s "
-				"port %d: in use, or not ours to take\n",
-			o.bind, o.port);
+		fprintf(stderr, "lws-proton-mirror: %s\n", why);
 		lws_context_destroy(context);
 		return EXIT_FAILED;
 	}
+
+	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);
 
 	count = lws_get_count_threads(context);
 	for (started = 0; started < count; started++) {

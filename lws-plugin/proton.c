@@ -203,9 +203,7 @@ elops_listen_proton(struct lws_vhost *vhost)
 	c = lws_proton_loop_listen(priv->loop, vhost->iface, &port,
 				   err, sizeof(err));
 	if (!c) {
-		lwsl_vhost_err(vhost, "cannot listen on %s:%d: %s",
-			       vhost->iface ? vhost->iface : "*",
-			       vhost->listen_port, err);
+		lwsl_vhost_err(vhost, "cannot listen: %s", err);
 
 		return LWS_SOCK_INVALID;
 	}

@@ -91,8 +91,17 @@ typedef struct pn_proactor_t pn_proactor_t;
 /* how long a loop that is freed waits for unsent bytes to go out (ms) */
 #define LWS_PROTON_DRAIN_MS		1000
 
+struct lws_context;
+
 /* One per lws_context that runs on Proton. */
 typedef struct lws_proton_loop_t lws_proton_loop_t;
+
+/*
+ * The loop of a context; NULL if it was not created with
+ * LWS_SERVER_OPTION_PROTON.  Valid until the context is destroyed.  Any thread.
+ */
+LWS_PROTON_EXTERN lws_proton_loop_t *
+lws_proton_loop_of(const struct lws_context *context);
 
 /*
  * The entry point for events: serves a batch that pn_proactor_wait() or
@@ -137,8 +146,8 @@ lws_proton_loop_stats(lws_proton_loop_t *loop);
 typedef struct lws_proton_driver_t lws_proton_driver_t;
 
 /*
- * A driver for a new connection that pt `tsi` of the loop serves.  `wake` is
- * called, from any thread, when lws_proton_driver_service() has something to do
+ * A driver for a new connection that pt `tsi` of the loop serves (-1: the one
+ * with the fewest connections).  `wake` is called, from any thread, when lws_proton_driver_service() has something to do
  * that no call of the driver announced (lws wants to write, say, because of
  * another connection); it must only note the fact and return.  NULL: out of
  * memory.
@@ -205,8 +214,8 @@ LWS_PROTON_EXTERN bool
 lws_proton_driver_finished(lws_proton_driver_t *d);
 
 /*
- * Frees the driver.  If lws still has the connection it finds it lost, at its
- * next service; unsent bytes are dropped.
+ * Frees the driver.  If lws still has the connection it finds it lost, before
+ * this returns unless it cannot close it yet; unsent bytes are dropped.
  */
 LWS_PROTON_EXTERN void
 lws_proton_driver_free(lws_proton_driver_t *d);

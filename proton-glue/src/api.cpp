@@ -15,28 +15,49 @@ using lws_proton::Loop;
 
 struct lws_proton_loop_t final : Loop {
     using Loop::Loop;
-    lws_proton_loop_t *next_abandoned = nullptr;
+    lws_proton_loop_t *next = nullptr;
 };
 
 namespace {
 
-// Loops that peers keep from going. Proton would leak what they hold.
-std::mutex abandoned_mutex;
+std::mutex loops_mutex;
+// Those in use.
+lws_proton_loop_t *loops;
+// Those that peers keep from going. Proton would leak what they hold.
 lws_proton_loop_t *abandoned;
 
 }  // namespace
 
 lws_proton_loop_t *lws_proton_loop_new(int threads, const lws_proton_host_t *host, void *user) {
     try {
-        return new lws_proton_loop_t(threads, host, user);
+        auto *loop = new lws_proton_loop_t(threads, host, user);
+        std::lock_guard<std::mutex> lock(loops_mutex);
+        loop->next = loops;
+        loops = loop;
+        return loop;
     } catch (const std::bad_alloc &) {
         return nullptr;
     }
 }
 
+lws_proton_loop_t *lws_proton_loop_of(const lws_context *context) {
+    std::lock_guard<std::mutex> lock(loops_mutex);
+    lws_proton_loop_t *loop = loops;
+    while (loop && loop->user() != context)
+        loop = loop->next;
+    return loop;
+}
+
 void lws_proton_loop_free(lws_proton_loop_t *loop) {
     if (!loop)
         return;
+    {
+        std::lock_guard<std::mutex> lock(loops_mutex);
+        lws_proton_loop_t **link = &loops;
+        while (*link != loop)
+            link = &(*link)->next;
+        *link = loop->next;
+    }
     if (loop->drain()) {
         delete loop;
         return;
@@ -47,8 +68,8 @@ void lws_proton_loop_free(lws_proton_loop_t *loop) {
              "with the process",
              loop->stats().connections);
     loop->log(LWS_PROTON_LOG_WARN, line);
-    std::lock_guard<std::mutex> lock(abandoned_mutex);
-    loop->next_abandoned = abandoned;
+    std::lock_guard<std::mutex> lock(loops_mutex);
+    loop->next = abandoned;
     abandoned = loop;
 }
 
@@ -83,6 +104,8 @@ lws_proton_stats_t lws_proton_loop_stats(lws_proton_loop_t *loop) {
 
 lws_proton_driver_t *lws_proton_driver_new(lws_proton_loop_t *loop, int tsi,
                                            void (*wake)(void *), void *context) {
+    if (tsi < 0)
+        tsi = loop->idlest();
     auto *driver = new (std::nothrow) lws_proton_driver_t{loop, tsi, nullptr};
     if (!driver)
         return nullptr;
@@ -134,6 +157,7 @@ void lws_proton_driver_write_done(lws_proton_driver_t *d, size_t n) {
 
 void lws_proton_driver_write_close(lws_proton_driver_t *d) {
     with_connection(d, false, [](auto &c) { return c.lose(), true; });
+    d->loop->settle();
 }
 
 bool lws_proton_driver_write_closed(lws_proton_driver_t *d) {
@@ -154,5 +178,6 @@ void lws_proton_driver_free(lws_proton_driver_t *d) {
     if (!d)
         return;
     with_connection(d, false, [](auto &c) { return c.release(), true; });
+    d->loop->settle();
     delete d;
 }

@@ -30,7 +30,7 @@ public:
 
     State state() const noexcept { return state_; }
     // lws has it: it was adopted and not closed.
-    bool held() const noexcept { return wsi && state_ < State::closing; }
+    bool held() const noexcept { return wsi && !letting_go() && state_ != State::gone; }
 
     // Serves lws until nothing is ready, a bounded number of times. True: more is.
     bool serve() noexcept;

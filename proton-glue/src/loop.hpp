@@ -45,6 +45,7 @@ public:
     // Serves what was woken by this thread while it was inside lws.
     void settle() noexcept;
 
+    const void *user() const noexcept { return user_; }
     pn_proactor_t *proactor() const noexcept { return proactor_; }
     BufferPool &pool() noexcept { return pool_; }
     lws_proton_stats_t stats() noexcept;
