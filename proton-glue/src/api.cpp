@@ -102,8 +102,8 @@ lws_proton_stats_t lws_proton_loop_stats(lws_proton_loop_t *loop) {
     return loop->stats();
 }
 
-lws_proton_driver_t *lws_proton_driver_new(lws_proton_loop_t *loop, int tsi,
-                                           void (*wake)(void *), void *context) {
+lws_proton_driver_t *lws_proton_driver_new(lws_proton_loop_t *loop, int tsi, void (*wake)(void *),
+                                           void *context) {
     if (tsi < 0)
         tsi = loop->idlest();
     auto *driver = new (std::nothrow) lws_proton_driver_t{loop, tsi, nullptr};

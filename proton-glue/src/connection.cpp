@@ -134,8 +134,10 @@ void Connection::enable(bool start, int events) noexcept {
         enabled_.fetch_and(~events);
         return;
     }
-    read_stalled_ = false;
-    if ((enabled_.fetch_or(events) & events) == events || in_turn())
+    // Also a READ that was enabled all the time can be news: lws can take it now.
+    const bool stalled = read_stalled_.exchange(false);
+    const bool news = (enabled_.fetch_or(events) & events) != events;
+    if (in_turn() || !(news || stalled))
         return;
     // Who serves this pt can tell whether there is anything to do; others must not look.
     if (!loop_.serving(tsi) || ready())

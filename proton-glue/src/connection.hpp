@@ -83,12 +83,8 @@ protected:
     bool readable_state() const noexcept {
         return state_ == State::opening || state_ == State::open || state_ == State::shut;
     }
-    bool letting_go() const noexcept {
-        return state_ == State::closing || state_ == State::closed;
-    }
-    bool shut_state() const noexcept {
-        return state_ == State::shut || state_ == State::half_gone;
-    }
+    bool letting_go() const noexcept { return state_ == State::closing || state_ == State::closed; }
+    bool shut_state() const noexcept { return state_ == State::shut || state_ == State::half_gone; }
 
     virtual int peer_name(sockaddr *sa, socklen_t *len) noexcept = 0;
 

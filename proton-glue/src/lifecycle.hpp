@@ -34,12 +34,12 @@ inline constexpr int kEvents = 7;
 // What has to be done on a transition. Flags.
 enum Action : uint8_t {
     act_none = 0,
-    act_serve = 1 << 0,      // lws has something to find out
-    act_end_tx = 1 << 1,     // the transport ends our stream once everything is sent
-    act_close = 1 << 2,      // the transport closes once everything is sent
-    act_linger = 1 << 3,     // lingering begins
-    act_unlinger = 1 << 4,   // lingering ends
-    act_free = 1 << 5,       // the object can go
+    act_serve = 1 << 0,     // lws has something to find out
+    act_end_tx = 1 << 1,    // the transport ends our stream once everything is sent
+    act_close = 1 << 2,     // the transport closes once everything is sent
+    act_linger = 1 << 3,    // lingering begins
+    act_unlinger = 1 << 4,  // lingering ends
+    act_free = 1 << 5,      // the object can go
 };
 
 struct Transition {

@@ -11,6 +11,7 @@
 #include <proton/raw_connection.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <cstdio>
 #include <new>
@@ -55,7 +56,9 @@ const lws_proton_conn_ops Loop::kPipeOps = {
 };
 
 Loop::Visit::Visit(Loop &loop, int tsi) noexcept
-    : loop_(loop), tsi_(tsi), before_(serving_tsi_) {
+    : loop_(loop), tsi_(tsi), outer_loop_(serving_loop_), outer_tsi_(serving_tsi_) {
+    // The order of the locks. A visit to the pt that this thread is in already would never begin.
+    assert(loop_.this_tsi() < tsi_);
     loop_.pts_[tsi_]->serial.lock();
     serving_loop_ = &loop_;
     serving_tsi_ = tsi_;
@@ -65,9 +68,8 @@ Loop::Visit::~Visit() {
     const int64_t next = loop_.host_->after(loop_.user_, tsi_);
     const int64_t deadline = next < 0 ? kNever : now_us() + next;
     loop_.pts_[tsi_]->deadline = deadline;
-    serving_tsi_ = before_;
-    if (before_ < 0)
-        serving_loop_ = nullptr;
+    serving_loop_ = outer_loop_;
+    serving_tsi_ = outer_tsi_;
     loop_.pts_[tsi_]->serial.unlock();
     loop_.arm(deadline);
 }

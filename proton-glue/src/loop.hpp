@@ -34,7 +34,8 @@ public:
     Loop(const Loop &) = delete;
     Loop &operator=(const Loop &) = delete;
 
-    // The host is gone and everything is closed: lets Proton finish. False: some peers keep what they have.
+    // The host is gone and everything is closed: lets Proton finish. False: some peers keep what
+    // they have.
     bool drain() noexcept;
 
     void turn(int tsi, bool wait) noexcept;
@@ -61,14 +62,17 @@ public:
     private:
         Loop &loop_;
         const int tsi_;
-        const int before_;
+        Loop *const outer_loop_;
+        const int outer_tsi_;
     };
     // This thread is in a visit to tsi.
     bool serving(int tsi) const noexcept { return this_tsi() == tsi; }
     int this_tsi() const noexcept { return serving_loop_ == this ? serving_tsi_ : -1; }
 
     // The host, for connections.
-    void host_service(lws_proton_conn &c, int events) noexcept { host_->service(user_, &c, events); }
+    void host_service(lws_proton_conn &c, int events) noexcept {
+        host_->service(user_, &c, events);
+    }
     size_t host_pending(lws_proton_conn &c) noexcept { return host_->pending(user_, &c); }
     void log(int level, const char *line) noexcept { host_->log(user_, level, line); }
 
@@ -105,9 +109,9 @@ private:
     struct Pt {
         std::mutex serial;
         Pipe pipe;
-        std::atomic<bool> woken{false};     // the pipe is to be served
-        std::atomic<bool> returning{false}; // its thread is to come back from its wait
-        std::atomic<bool> waiting{false};   // its thread is in Proton's wait
+        std::atomic<bool> woken{false};      // the pipe is to be served
+        std::atomic<bool> returning{false};  // its thread is to come back from its wait
+        std::atomic<bool> waiting{false};    // its thread is in Proton's wait
         std::atomic<int> connections{0};
         std::atomic<int64_t> deadline{kNever};  // of lws's next timer, µs of Clock
         std::mutex orphan_mutex;

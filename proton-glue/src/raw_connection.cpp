@@ -118,8 +118,8 @@ void RawConnection::take_back() noexcept {
         rx_lent_ = false;
         // Bigger next time if this one was too small, smaller if the small one would have done.
         if (buffer.size)
-            rx_size_ = buffer.size >= LWS_PROTON_RX_SMALL ? LWS_PROTON_RX_LARGE
-                                                          : LWS_PROTON_RX_SMALL;
+            rx_size_ =
+                buffer.size >= LWS_PROTON_RX_SMALL ? LWS_PROTON_RX_LARGE : LWS_PROTON_RX_SMALL;
         received(buffer.size);
     }
     while (pn_raw_connection_take_written_buffers(raw_, &buffer, 1)) {

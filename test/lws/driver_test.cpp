@@ -137,7 +137,8 @@ struct Peer {
     }
     ~Peer() { lws_proton_driver_free(driver); }
 
-    // Moves bytes until nothing moves, at most `step` at a time. Returns how many of `bytes` went in.
+    // Moves bytes until nothing moves, at most `step` at a time. Returns how many of `bytes` went
+    // in.
     size_t exchange(const std::string &bytes, size_t step = SIZE_MAX) {
         size_t sent = 0;
         for (bool moved = true; moved;) {

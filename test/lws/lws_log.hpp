@@ -10,6 +10,5 @@ inline std::string lws_logged;
 
 inline void log_to_string() {
     lws_logged.clear();
-    lws_set_log_level(LLL_ERR | LLL_WARN,
-                      [](int, const char *line) { lws_logged += line; });
+    lws_set_log_level(LLL_ERR | LLL_WARN, [](int, const char *line) { lws_logged += line; });
 }

@@ -1,0 +1,145 @@
+// Plays lws: what the loop calls (the host), and lws's side of each connection (a Wsi).
+#pragma once
+
+#include "lws_proton_host.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace scripted {
+
+// lws's side of one connection. What it does when it is called is `on_service`; a Wsi that is told
+// nothing behaves as lws does: it reads what is there, writes what it has and asks for WRITE while
+// it has more, and closes when the peer has ended or the connection is lost.
+class Wsi {
+public:
+    explicit Wsi(lws_proton_conn *connection) : conn(connection) {
+        conn->wsi = reinterpret_cast<lws *>(this);
+    }
+    Wsi(const Wsi &) = delete;
+    Wsi &operator=(const Wsi &) = delete;
+
+    static Wsi *of(lws_proton_conn *c) { return reinterpret_cast<Wsi *>(c->wsi); }
+
+    std::function<void(Wsi &, int events)> on_service = [](Wsi &w, int events) { w.serve(events); };
+
+    lws_proton_conn *conn;  // null: closed
+    std::vector<int> calls;  // the events of each
+    std::string received;
+    std::string to_send;
+    bool ended = false;  // recv said 0
+    bool lost = false;   // recv said ECONNRESET
+    bool reads_all = true;
+    bool closes_at_end = true;  // of stream, or when it is lost
+
+    void serve(int events) {
+        if (events & LWS_PROTON_WRITE)
+            write();
+        if (conn && (events & LWS_PROTON_READ))
+            read();
+        if (conn && (events & LWS_PROTON_HANGUP) && closes_at_end)
+            close();
+    }
+
+    // As much as there is, or one recv.
+    void read() {
+        while (recv(4096) > 0 && reads_all) {
+        }
+        if ((ended || lost) && closes_at_end)
+            close();
+    }
+
+    // Asks for WRITE for as long as something is left.
+    void write() {
+        if (!to_send.empty()) {
+            const ssize_t n = send(to_send);
+            to_send.erase(0, n > 0 ? n : 0);
+        }
+        enable(LWS_PROTON_WRITE, !to_send.empty());
+    }
+
+    // What recv said; -errno if it failed.
+    ssize_t recv(size_t most) {
+        std::string bytes(most, '\0');
+        ssize_t n = conn->ops->recv(conn, bytes.data(), most);
+        if (n < 0)
+            n = -errno;
+        ended |= n == 0 && most;
+        lost |= n == -ECONNRESET;
+        received.append(bytes, 0, n > 0 ? n : 0);
+        return n;
+    }
+
+    ssize_t send(std::string_view bytes) {
+        const ssize_t n = conn->ops->send(conn, bytes.data(), bytes.size());
+        return n < 0 ? -errno : n;
+    }
+
+    void enable(int events, bool start = true) { conn->ops->enable(conn, start, events); }
+    void disable(int events) { enable(events, false); }
+    void shutdown() { conn->ops->shutdown(conn); }
+    size_t tx_room() { return conn->ops->tx_room(conn); }
+
+    void close() {
+        lws_proton_conn *c = conn;
+        conn = nullptr;
+        c->ops->close(c);
+    }
+
+    size_t count(int events) const { return std::count(calls.begin(), calls.end(), events); }
+};
+
+class Host {
+public:
+    const lws_proton_host_t *table() const { return &table_; }
+
+    // Takes a connection over, enabled for READ, as lws does.
+    Wsi &adopt(lws_proton_conn *c) {
+        wsis.push_back(std::make_unique<Wsi>(c));
+        Wsi &wsi = *wsis.back();
+        if (on_adopt)
+            on_adopt(wsi);
+        if (wsi.conn)
+            wsi.enable(LWS_PROTON_READ);
+        return wsi;
+    }
+
+    std::vector<std::unique_ptr<Wsi>> wsis;
+    std::function<void(Wsi &)> on_adopt;
+    std::function<size_t(Wsi &)> on_pending;
+    std::function<int64_t(int tsi)> on_after;
+    std::vector<std::string> log;
+    size_t calls_without_wsi = 0;  // of service: must not be
+
+private:
+    static Host &self(void *user) { return *static_cast<Host *>(user); }
+
+    static void service(void *user, lws_proton_conn *c, int events) {
+        Wsi *wsi = Wsi::of(c);
+        if (!wsi) {
+            self(user).calls_without_wsi++;
+            return;
+        }
+        wsi->calls.push_back(events);
+        wsi->on_service(*wsi, events);
+    }
+
+    static size_t pending(void *user, lws_proton_conn *c) {
+        return c->wsi && self(user).on_pending ? self(user).on_pending(*Wsi::of(c)) : 0;
+    }
+
+    static int64_t after(void *user, int tsi) {
+        return self(user).on_after ? self(user).on_after(tsi) : -1;
+    }
+
+    static void write_log(void *user, int, const char *line) { self(user).log.emplace_back(line); }
+
+    const lws_proton_host_t table_ = {service, pending, after, write_log};
+};
+
+}  // namespace scripted
