@@ -1,0 +1,71 @@
+// The program under test as a child process.
+//
+//   LWS_PROTON_MIRROR       its path
+//   LWS_PROTON_MIRROR_ARGS  its arguments besides --port 0
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+const PATIENCE_MS = 30_000;
+
+async function within(what, promise) {
+  let timer;
+  const tooLate = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no ${what} in ${PATIENCE_MS} ms`)), PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([promise, tooLate]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export class Server {
+  #child;
+  #ended;
+  #out = '';
+  #log = '';
+
+  // It does not outlive test `t`, however that ends.
+  static async start(t) {
+    const server = new Server();
+    t.after(() => {
+      if (server.#child.kill('SIGKILL')) console.error(`the server's log:\n${server.#log}`);
+    });
+    await server.#readReadyLine();
+    return server;
+  }
+
+  constructor() {
+    const program = process.env.LWS_PROTON_MIRROR;
+    assert.ok(program, 'LWS_PROTON_MIRROR names no program');
+    const args = (process.env.LWS_PROTON_MIRROR_ARGS ?? '').split(' ').filter(Boolean);
+    this.#child = spawn(program, ['--port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child.stdout.setEncoding('utf8').on('data', (text) => (this.#out += text));
+    this.#child.stderr.setEncoding('utf8').on('data', (text) => (this.#log += text));
+    this.#ended = once(this.#child, 'close');
+    this.#ended.catch(() => {}); // whoever awaits it hears of it
+  }
+
+  async #readReadyLine() {
+    const died = this.#ended.then(([status]) => {
+      throw new Error(`the server ended with status ${status} before it was ready:\n${this.#log}`);
+    });
+    const line = (async () => {
+      while (!this.#out.includes('\n')) await once(this.#child.stdout, 'data');
+    })();
+    await within('ready line', Promise.race([line, died]));
+    const match = /^ready: (http:\/\/localhost:\d+\/)\n$/.exec(this.#out);
+    assert.ok(match, `not a ready line: ${this.#out}`);
+    this.url = match[1];
+  }
+
+  async stopsCleanly() {
+    this.#child.kill('SIGTERM');
+    const [status, signal] = await within('end of the server', this.#ended);
+    assert.deepEqual({ status, signal }, { status: 0, signal: null }, this.#log);
+    assert.doesNotMatch(this.#log, / E: /);
+    assert.equal(this.#out.split('\n').length, 2, `more than the ready line: ${this.#out}`);
+  }
+}
