@@ -23,8 +23,8 @@ namespace lws_proton {
 
 namespace {
 
-// The kernel keeps more: see net.core.somaxconn. This is also what Proton accepts ahead of us.
-constexpr int kBacklog = 128;
+// As much as the kernel allows, as lws does for its own listeners.
+constexpr int kBacklog = SOMAXCONN;
 
 int port_of(const sockaddr *sa) noexcept {
     if (sa->sa_family == AF_INET6)

@@ -56,10 +56,13 @@ const lws_proton_conn_ops Loop::kPipeOps = {
 };
 
 Loop::Visit::Visit(Loop &loop, int tsi) noexcept
-    : loop_(loop), tsi_(tsi), outer_loop_(serving_loop_), outer_tsi_(serving_tsi_) {
+    : loop_(loop), tsi_(tsi), serial_(loop.pts_[tsi]->serial, std::defer_lock),
+      outer_loop_(serving_loop_), outer_tsi_(serving_tsi_) {
     // The order of the locks. A visit to the pt that this thread is in already would never begin.
     assert(loop_.this_tsi() < tsi_);
-    loop_.pts_[tsi_]->serial.lock();
+    // lws has its context locked while it has the loop freed, and nobody else is there any more.
+    if (!loop_.draining_)
+        serial_.lock();
     serving_loop_ = &loop_;
     serving_tsi_ = tsi_;
 }
@@ -70,7 +73,8 @@ Loop::Visit::~Visit() {
     loop_.pts_[tsi_]->deadline = deadline;
     serving_loop_ = outer_loop_;
     serving_tsi_ = outer_tsi_;
-    loop_.pts_[tsi_]->serial.unlock();
+    if (serial_)
+        serial_.unlock();
     loop_.arm(deadline);
 }
 
@@ -95,6 +99,7 @@ Loop::~Loop() {
 }
 
 bool Loop::drain() noexcept {
+    draining_ = true;
     host_ = &retired_;
     const int64_t until = now_us() + LWS_PROTON_DRAIN_MS * kMs;
     while (connections_ || listeners_) {

@@ -62,6 +62,7 @@ public:
     private:
         Loop &loop_;
         const int tsi_;
+        std::unique_lock<std::mutex> serial_;
         Loop *const outer_loop_;
         const int outer_tsi_;
     };
@@ -129,6 +130,7 @@ private:
     static thread_local Loop *serving_loop_;
     static thread_local int serving_tsi_;
 
+    bool draining_ = false;
     const lws_proton_host_t *host_;
     lws_proton_host_t retired_;  // host_ once the host is gone
     void *user_;

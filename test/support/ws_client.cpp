@@ -24,6 +24,8 @@ constexpr uint8_t kLength64 = 127;
 constexpr uint8_t kFinalBit = 0x80;
 constexpr uint8_t kMaskBit = 0x80;
 
+constexpr int kLookAgainMs = 10;
+
 void append_big_endian(std::string *to, uint64_t value, int bytes)
 {
     for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8)
@@ -215,14 +217,16 @@ bool drive_until(const WsClients &clients, const std::function<bool()> &done,
 {
     std::vector<pollfd> waiting;
     while (!done()) {
+        if (deadline.passed())
+            return false;
         waiting.clear();
         for (const auto &client : clients) {
             const short events = client->wanted_events();
             // A negative descriptor is one that poll() skips: a hang-up would end every wait else.
             waiting.push_back({events ? client->socket().fd() : -1, events, 0});
         }
-        if (poll(waiting.data(), waiting.size(), deadline.remaining_ms()) <= 0)
-            return done();
+        // done() may look at something that no client's event announces.
+        poll(waiting.data(), waiting.size(), std::min(deadline.remaining_ms(), kLookAgainMs));
         for (size_t i = 0; i < waiting.size(); ++i)
             if (waiting[i].revents)
                 clients[i]->pump(waiting[i].revents);

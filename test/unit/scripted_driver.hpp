@@ -21,7 +21,12 @@ public:
 
     lws_proton_stats_t stats() { return lws_proton_loop_stats(loop); }
 
+    // All drivers are freed: once lws has been told and has closed, nothing may be left.
     void check_nothing_left() {
+        lws_proton_loop_turn(loop, 0, 0);
+        for (auto &wsi : host.wsis)
+            if (wsi->conn)
+                wsi->close();
         CHECK_EQ(host.calls_without_wsi, 0u);
         CHECK_EQ(stats().connections, 0u);
         CHECK_EQ(stats().lingering, 0u);
@@ -37,14 +42,19 @@ public:
     enum Adopt { adopted, not_adopted };
 
     explicit Driver(DriverLoop &loop, Adopt adopt = adopted, int tsi = 0)
-        : d_(lws_proton_driver_new(
+        : loop_(loop), d_(lws_proton_driver_new(
               loop.loop, tsi, [](void *self) { static_cast<Driver *>(self)->wakes++; }, this)) {
         CHECK(d_);
-        if (adopt == adopted)
+        if (adopt == adopted) {
             wsi_ = &loop.host.adopt(lws_proton_driver_conn(d_));
-        wakes = 0;
+            service();  // that it is enabled for READ is no news any more
+            wakes = 0;
+        }
     }
-    ~Driver() { free(); }
+    ~Driver() {
+        loop_.host.forget_the_script();
+        free();
+    }
     Driver(const Driver &) = delete;
     Driver &operator=(const Driver &) = delete;
 
@@ -98,6 +108,7 @@ public:
     size_t wakes = 0;
 
 private:
+    DriverLoop &loop_;
     lws_proton_driver_t *d_;
     Wsi *wsi_ = nullptr;
 };
@@ -107,14 +118,6 @@ template <void (*Body)(DriverLoop &)> void in_driver_loop() {
     DriverLoop loop;
     Body(loop);
     loop.check_nothing_left();
-}
-
-// Bytes that tell where they belong, for all the windows' sizes.
-inline std::string pattern(size_t n, size_t from = 0) {
-    std::string bytes(n, '\0');
-    for (size_t i = 0; i < n; i++)
-        bytes[i] = static_cast<char>((from + i) * 2654435761u >> 24);
-    return bytes;
 }
 
 }  // namespace scripted

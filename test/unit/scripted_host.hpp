@@ -13,6 +13,14 @@
 
 namespace scripted {
 
+// Bytes that tell where they belong, for all the windows' sizes.
+inline std::string pattern(size_t n, size_t from = 0) {
+    std::string bytes(n, '\0');
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = static_cast<char>((from + i) * 2654435761u >> 24);
+    return bytes;
+}
+
 // lws's side of one connection. What it does when it is called is `on_service`; a Wsi that is told
 // nothing behaves as lws does: it reads what is there, writes what it has and asks for WRITE while
 // it has more, and closes when the peer has ended or the connection is lost.
@@ -26,7 +34,7 @@ public:
 
     static Wsi *of(lws_proton_conn *c) { return reinterpret_cast<Wsi *>(c->wsi); }
 
-    std::function<void(Wsi &, int events)> on_service = [](Wsi &w, int events) { w.serve(events); };
+    std::function<void(Wsi &, int events)> on_service = as_lws;
 
     lws_proton_conn *conn;  // null: closed
     std::vector<int> calls;  // the events of each
@@ -36,6 +44,8 @@ public:
     bool lost = false;   // recv said ECONNRESET
     bool reads_all = true;
     bool closes_at_end = true;  // of stream, or when it is lost
+
+    static void as_lws(Wsi &wsi, int events) { wsi.serve(events); }
 
     void serve(int events) {
         if (events & LWS_PROTON_WRITE)
@@ -107,6 +117,15 @@ public:
         if (wsi.conn)
             wsi.enable(LWS_PROTON_READ);
         return wsi;
+    }
+
+    // The test's functions may refer to what is about to end.
+    void forget_the_script() {
+        on_adopt = nullptr;
+        on_pending = nullptr;
+        on_after = nullptr;
+        for (auto &wsi : wsis)
+            wsi->on_service = Wsi::as_lws;
     }
 
     std::vector<std::unique_ptr<Wsi>> wsis;

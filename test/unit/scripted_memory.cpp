@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <malloc.h>
 #include <mutex>
 #include <new>
@@ -19,6 +20,8 @@
 namespace scripted {
 
 namespace {
+
+constexpr int kFreed = 0xdd;  // what is used after it was freed does not look right
 
 struct Refusal {
     bool on = false;
@@ -73,6 +76,8 @@ void release(void *bytes) noexcept {
             if (lent[i].bytes >= begin && lent[i].bytes < begin + size)
                 freed_count++;
     }
+    memset(bytes, kFreed, size);
+    asm volatile("" : : "r"(bytes) : "memory");  // or the compiler knows that nobody will look
     std::free(bytes);
 }
 
@@ -124,6 +129,13 @@ void take_back(const void *bytes, size_t size) noexcept {
 
 size_t loans() noexcept {
     return lent_count;
+}
+
+void forget_loans() noexcept {
+    std::lock_guard<std::mutex> lock(lent_mutex);
+    for (size_t i = 0; i < lent_count; i++)
+        ASAN_UNPOISON_MEMORY_REGION(lent[i].bytes, lent[i].size);
+    lent_count = freed_count = 0;
 }
 
 size_t loans_freed() noexcept {

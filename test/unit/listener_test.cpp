@@ -1,0 +1,307 @@
+// Listening: how connections come to lws, and how it ends.
+#include "scripted_loop.hpp"
+
+#include <tuple>
+
+using namespace scripted;
+
+namespace {
+
+// Tries to listen; what it could not is in `why`.
+lws_proton_conn *try_to_listen(ScriptedLoop &s, const char *host, int &port, std::string &why) {
+    char err[200] = "";
+    lws_proton_conn *conn = lws_proton_loop_listen(s.loop, host, &port, err, sizeof(err));
+    why = err;
+    return conn;
+}
+
+void an_address_is_given_to_proton_as_it_wants_it(ScriptedLoop &s) {
+    std::string why;
+    for (const auto &[host, port, address] : std::vector<std::tuple<const char *, int, std::string>>{
+             {nullptr, 80, ":80"}, {"192.0.2.1", 8080, "192.0.2.1:8080"}, {"::1", 443, "::1:443"}}) {
+        int taken = port;
+        lws_proton_conn *conn = try_to_listen(s, host, taken, why);
+        CHECK(conn);
+        CHECK_EQ(s.proton.listeners.back()->address, address);
+        CHECK_EQ(taken, port);
+        conn->ops->close(conn);
+    }
+    s.run();
+}
+
+void any_port_is_answered_with_the_one_taken(ScriptedLoop &s) {
+    for (const char *host : {static_cast<const char *>(nullptr), "::1"}) {
+        int port = 0;
+        std::string why;
+        lws_proton_conn *conn = try_to_listen(s, host, port, why);
+        CHECK_EQ(port, 4242);
+        conn->ops->close(conn);
+    }
+    s.run();
+}
+
+void a_listen_that_fails_says_why_and_leaves_nothing(ScriptedLoop &s) {
+    s.proton.listen_error = "Address already in use - listen on :80";
+    int port = 80;
+    std::string why;
+    CHECK(!try_to_listen(s, nullptr, port, why));
+    CHECK_EQ(why, s.proton.listen_error);
+    s.run();  // Proton says that it is closed
+    CHECK(s.proton.listeners[0]->freed);
+}
+
+void no_memory_for_a_listener_is_a_listen_that_fails(ScriptedLoop &s) {
+    s.proton.no_listener = true;
+    int port = 80;
+    std::string why;
+    CHECK(!try_to_listen(s, "192.0.2.1", port, why));
+    CHECK_EQ(why, "listen on 192.0.2.1:80: out of memory");
+}
+
+void a_connection_is_offered_in_its_own_first_batch(ScriptedLoop &s) {
+    pn_raw_connection_t &raw = s.begin_to_connect();
+    CHECK(raw.accepted);
+    CHECK(s.host.wsis.empty());
+    CHECK_EQ(s.stats().connections, 1u);
+    CHECK(s.run_one());
+    CHECK_EQ(s.host.wsis.size(), 1u);
+    CHECK_EQ(raw.unread.size(), 1u);
+}
+
+void what_came_with_the_connection_is_not_lost(ScriptedLoop &s) {
+    pn_raw_connection_t &raw = s.begin_to_connect();
+    raw.peer_sends("early");
+    raw.peer_ends();
+    s.run();
+    CHECK_EQ(s.host.wsis[0]->received, "early");
+    CHECK(s.host.wsis[0]->ended);
+}
+
+void lws_may_serve_a_connection_while_it_adopts_it(ScriptedLoop &s) {
+    s.host.on_adopt = [](Wsi &w) { w.send("welcome"); };
+    auto [raw, wsi] = s.connect();
+    CHECK_EQ(raw.peer_got, "welcome");
+    CHECK_EQ(raw.wakes, 0);  // all of it in that batch
+}
+
+void lws_may_close_a_connection_while_it_adopts_it(ScriptedLoop &s) {
+    s.host.on_adopt = [](Wsi &w) {
+        w.send("no");
+        w.close();
+    };
+    auto [raw, wsi] = s.connect();
+    CHECK_EQ(raw.peer_got, "no");
+    CHECK_EQ(raw.closes, 1);
+    CHECK(raw.freed);
+    CHECK_EQ(s.stats().connections, 0u);
+}
+
+void many_connections_that_come_at_once_are_all_accepted(ScriptedLoop &s) {
+    s.listen();
+    s.proton.listeners[0]->waiting = 50;
+    s.run();
+    CHECK_EQ(s.host.wsis.size(), 50u);
+    CHECK_EQ(s.stats().connections, 50u);
+}
+
+void a_connection_that_lws_does_not_accept_is_closed(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    listener.on_service = [](Wsi &, int) {};
+    pn_raw_connection_t &raw = s.begin_to_connect();
+    s.run();
+    CHECK_EQ(listener.calls.size(), 1u);
+    CHECK(!s.accept(listener));  // too late
+    CHECK_EQ(raw.closes, 1);
+    CHECK(raw.freed);
+    CHECK_EQ(s.stats().connections, 0u);
+}
+
+void a_listener_that_is_not_enabled_refuses(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    listener.disable(LWS_PROTON_READ);
+    pn_raw_connection_t &raw = s.begin_to_connect();
+    s.run();
+    CHECK(listener.calls.empty());
+    CHECK(raw.freed);
+    listener.enable(LWS_PROTON_WRITE);  // not what counts
+    s.begin_to_connect();
+    s.run();
+    CHECK(listener.calls.empty());
+    listener.enable(LWS_PROTON_READ);
+    s.connect();
+}
+
+void a_listener_without_its_wsi_refuses(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    lws *wsi = std::exchange(listener.conn->wsi, nullptr);
+    pn_raw_connection_t &raw = s.begin_to_connect();
+    s.run();
+    CHECK(raw.freed);
+    listener.conn->wsi = wsi;
+}
+
+void an_accept_outside_of_an_offer_finds_none(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    errno = 0;
+    CHECK(!s.accept(listener));
+    CHECK_EQ(errno, EAGAIN);
+    listener.on_service = [&s](Wsi &w, int) {
+        expect(s.accept(w), "the offered connection is accepted");
+        errno = 0;
+        expect(!s.accept(w) && errno == EAGAIN, "one connection is offered at a time");
+    };
+    s.connect();
+    CHECK(!s.accept(listener));
+}
+
+void a_listener_is_no_stream(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    CHECK_EQ(listener.recv(1), -ENOTCONN);
+    CHECK_EQ(listener.send("x"), -ENOTCONN);
+    CHECK_EQ(listener.tx_room(), 0u);
+    CHECK_EQ(listener.conn->ops->shutdown(listener.conn), -1);
+    CHECK_EQ(listener.conn->ops->peer_name(listener.conn, nullptr, nullptr), -1);
+    CHECK_EQ(listener.conn->ops->wake(listener.conn), 0);
+}
+
+void a_listener_that_is_closed_closes_proton_s(ScriptedLoop &s) {
+    s.listen().close();
+    CHECK(s.proton.listeners[0]->closed);
+    s.run();
+    CHECK(s.proton.listeners[0]->freed);
+}
+
+void a_connection_whose_listener_closed_meanwhile_is_refused(ScriptedLoop &s) {
+    pn_raw_connection_t &raw = s.begin_to_connect();
+    s.listeners[0]->close();
+    s.run();
+    CHECK_EQ(raw.closes, 1);
+    CHECK(raw.freed);
+    CHECK(s.host.wsis.empty());
+    CHECK_EQ(s.stats().connections, 0u);
+}
+
+void a_listener_can_be_closed_while_it_accepts(ScriptedLoop &s) {
+    s.listen().on_service = [&s](Wsi &w, int) {
+        expect(s.accept(w), "the offered connection is accepted");
+        w.close();
+    };
+    s.proton.listeners[0]->waiting = 2;
+    s.run();
+    CHECK_EQ(s.host.wsis.size(), 1u);  // the second was too late
+    CHECK_EQ(s.stats().connections, 1u);
+}
+
+void a_listener_that_proton_closes_is_still_lws_s_to_close(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    s.run();
+    s.proton.listeners[0]->close();  // an error of its socket, say
+    s.run();
+    CHECK(s.proton.listeners[0]->freed);
+    listener.disable(LWS_PROTON_READ);
+    listener.close();
+}
+
+void no_memory_for_a_raw_connection_ends_the_listening(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    s.proton.no_connection = true;
+    s.proton.listeners[0]->waiting = 1;
+    s.run();
+    CHECK(s.proton.listeners[0]->closed);
+    CHECK_EQ(s.host.log.size(), 1u);
+    CHECK(s.host.log[0].find("listening no more") != std::string::npos);
+    listener.close();
+}
+
+void no_memory_for_a_connection_refuses_it(ScriptedLoop &s) {
+    s.listen();
+    s.run();
+    {
+        const OutOfMemory none;
+        s.begin_to_connect();
+    }
+    s.run();
+    CHECK_EQ(s.proton.connections[0]->closes, 1);
+    CHECK(s.proton.connections[0]->freed);
+    CHECK_EQ(s.host.log.size(), 1u);
+    CHECK(s.host.log[0].find("refused") != std::string::npos);
+    s.connect();
+}
+
+// With two pts.
+
+void connections_go_to_the_idlest_pt(ScriptedLoop &s) {
+    std::vector<int> served;
+    s.host.on_adopt = [&](Wsi &w) { served.push_back(w.conn->tsi); };
+    s.connect();
+    auto [raw, second] = s.connect();
+    s.connect();
+    CHECK(served == std::vector<int>({0, 1, 0}));
+    second.close();
+    s.run();
+    s.connect();
+    s.connect();
+    CHECK(served == std::vector<int>({0, 1, 0, 1, 1}));
+}
+
+void a_connection_is_offered_with_both_pts_standing_still(ScriptedLoop &s) {
+    s.connect();
+    std::vector<int> visits;  // as they end
+    s.host.on_after = [&](int tsi) {
+        visits.push_back(tsi);
+        return int64_t(-1);
+    };
+    auto [raw, wsi] = s.connect();
+    CHECK(visits == std::vector<int>({1, 0}));
+    visits.clear();
+    raw.peer_sends("x");
+    s.run();
+    CHECK(visits == std::vector<int>({1}));
+}
+
+void a_connection_is_offered_and_served_on_its_own_pt(ScriptedLoop &s) {
+    std::vector<int> during;
+    s.host.on_adopt = [&](Wsi &) { during.push_back(lws_proton_loop_this_tsi(s.loop)); };
+    s.connect();
+    auto [raw, wsi] = s.connect();
+    CHECK(during == std::vector<int>({0, 1}));
+    wsi.on_service = [&](Wsi &w, int events) {
+        during.push_back(lws_proton_loop_this_tsi(s.loop));
+        w.serve(events);
+    };
+    raw.peer_sends("x");
+    s.run();  // by the thread of pt 0, it does not matter
+    CHECK_EQ(during.back(), 1);
+    CHECK_EQ(lws_proton_loop_this_tsi(s.loop), -1);
+}
+
+}  // namespace
+
+int main() {
+    const CMUnitTest tests[] = {
+        PROTON_TEST(an_address_is_given_to_proton_as_it_wants_it),
+        PROTON_TEST(any_port_is_answered_with_the_one_taken),
+        PROTON_TEST(a_listen_that_fails_says_why_and_leaves_nothing),
+        PROTON_TEST(no_memory_for_a_listener_is_a_listen_that_fails),
+        PROTON_TEST(a_connection_is_offered_in_its_own_first_batch),
+        PROTON_TEST(what_came_with_the_connection_is_not_lost),
+        PROTON_TEST(lws_may_serve_a_connection_while_it_adopts_it),
+        PROTON_TEST(lws_may_close_a_connection_while_it_adopts_it),
+        PROTON_TEST(many_connections_that_come_at_once_are_all_accepted),
+        PROTON_TEST(a_connection_that_lws_does_not_accept_is_closed),
+        PROTON_TEST(a_listener_that_is_not_enabled_refuses),
+        PROTON_TEST(a_listener_without_its_wsi_refuses),
+        PROTON_TEST(an_accept_outside_of_an_offer_finds_none),
+        PROTON_TEST(a_listener_is_no_stream),
+        PROTON_TEST(a_listener_that_is_closed_closes_proton_s),
+        PROTON_TEST(a_connection_whose_listener_closed_meanwhile_is_refused),
+        PROTON_TEST(a_listener_can_be_closed_while_it_accepts),
+        PROTON_TEST(a_listener_that_proton_closes_is_still_lws_s_to_close),
+        PROTON_TEST(no_memory_for_a_raw_connection_ends_the_listening),
+        PROTON_TEST(no_memory_for_a_connection_refuses_it),
+        PROTON_TEST_TWO_PTS(connections_go_to_the_idlest_pt),
+        PROTON_TEST_TWO_PTS(a_connection_is_offered_with_both_pts_standing_still),
+        PROTON_TEST_TWO_PTS(a_connection_is_offered_and_served_on_its_own_pt),
+    };
+    return cmocka_run_group_tests_name("listener", tests, nullptr, nullptr);
+}

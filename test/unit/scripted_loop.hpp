@@ -1,0 +1,147 @@
+// The raw-connection transport in a test: a loop between a scripted Proton and a scripted lws.
+#pragma once
+
+#include "check.hpp"
+#include "lws_proton.h"
+#include "scripted_host.hpp"
+#include "scripted_memory.hpp"
+#include "scripted_proton.hpp"
+#include "test_main.hpp"
+
+#include <string>
+#include <utility>
+
+namespace scripted {
+
+class ScriptedLoop {
+public:
+    explicit ScriptedLoop(Version version = Version::v0_37, int threads = 1)
+        : proton(version), loop(lws_proton_loop_new(threads, host.table(), &host)) {
+        CHECK(loop);
+    }
+    ~ScriptedLoop() {
+        if (loop)
+            lws_closes_everything();  // the test has failed
+        free();
+    }
+    ScriptedLoop(const ScriptedLoop &) = delete;
+    ScriptedLoop &operator=(const ScriptedLoop &) = delete;
+
+    lws_proton_stats_t stats() { return lws_proton_loop_stats(loop); }
+
+    // lws listens, and accepts and adopts whatever comes.
+    Wsi &listen() {
+        int port = 0;
+        char why[100];
+        lws_proton_conn *conn =
+            lws_proton_loop_listen(loop, nullptr, &port, why, sizeof(why));
+        CHECK(conn);
+        listeners.push_back(std::make_unique<Wsi>(conn));
+        Wsi &wsi = *listeners.back();
+        wsi.on_service = [this](Wsi &w, int) { accept(w); };
+        wsi.enable(LWS_PROTON_READ);
+        return wsi;
+    }
+
+    Wsi *accept(Wsi &listener) {
+        lws_proton_conn *conn = listener.conn->ops->accept(listener.conn);
+        return conn ? &host.adopt(conn) : nullptr;
+    }
+
+    // A connection: the peer's end and lws's.
+    struct Connection {
+        pn_raw_connection_t &raw;
+        Wsi &wsi;
+    };
+
+    // A peer connects, and lws takes it.
+    Connection connect() {
+        pn_raw_connection_t &raw = begin_to_connect();
+        const size_t before = host.wsis.size();
+        run();
+        CHECK_EQ(host.wsis.size(), before + 1);
+        return {raw, *host.wsis.back()};
+    }
+
+    // A peer connects, and is accepted; its own first batch is still to come.
+    pn_raw_connection_t &begin_to_connect() {
+        if (listeners.empty())
+            listen();
+        proton.listeners.back()->waiting++;
+        while (proton.listeners.back()->due())
+            run_one();
+        return *proton.connections.back();
+    }
+
+    // One batch. False: there is none.
+    bool run_one(int tsi = 0) {
+        if (!proton.has_work())
+            return false;
+        lws_proton_loop_turn(loop, tsi, 0);
+        return true;
+    }
+
+    // All batches there are.
+    void run() {
+        for (int i = 0; run_one(); i++)
+            if (i == kEndless)
+                FAIL("it does not come to rest");
+    }
+
+    // lws and all peers end everything; nothing may be left, and nothing forbidden been done.
+    void finish() {
+        lws_closes_everything();
+        for (auto &raw : proton.connections)
+            raw->peer_takes = SIZE_MAX;
+        proton.send_at_most = SIZE_MAX;
+        run();
+        CHECK_EQ(stats().connections, 0u);
+        CHECK_EQ(stats().lingering, 0u);
+        free();
+        for (auto &raw : proton.connections)
+            CHECK(raw->freed || !raw->accepted);
+        CHECK_EQ(proton.proactors_freed, proton.proactors_made);
+        CHECK_EQ(loans(), 0u);
+        CHECK_EQ(loans_freed(), 0u);
+        CHECK_EQ(host.calls_without_wsi, 0u);
+        if (!proton.violations.empty())
+            FAIL(proton.violations.front());
+    }
+
+    void lws_closes_everything() {
+        host.forget_the_script();
+        for (auto *wsis : {&listeners, &host.wsis})
+            for (auto &wsi : *wsis)
+                if (wsi->conn)
+                    wsi->close();
+    }
+
+    void free() { lws_proton_loop_free(std::exchange(loop, nullptr)); }
+
+    Proton proton;
+    Host host;
+    std::vector<std::unique_ptr<Wsi>> listeners;
+    lws_proton_loop_t *loop;
+
+private:
+    static constexpr int kEndless = 10000;
+};
+
+template <void (*Body)(ScriptedLoop &), Version version, int threads> void in_scripted_loop() {
+    ScriptedLoop s(version, threads);
+    Body(s);
+    s.finish();
+}
+
+}  // namespace scripted
+
+#define SCRIPTED_TEST(name, version, threads, suffix)                                              \
+    {#name suffix,                                                                                 \
+     e2e::run_body<scripted::in_scripted_loop<name, scripted::Version::version, threads>>,         \
+     nullptr, nullptr, nullptr}
+
+// A test that holds for both versions of Proton; for a loop with one thread, or with two.
+#define PROTON_TEST(name)                                                                          \
+    SCRIPTED_TEST(name, v0_37, 1, ""), SCRIPTED_TEST(name, v0_40, 1, " (0.40)")
+#define PROTON_TEST_TWO_PTS(name)                                                                  \
+    SCRIPTED_TEST(name, v0_37, 2, ""), SCRIPTED_TEST(name, v0_40, 2, " (0.40)")

@@ -1,0 +1,336 @@
+// pn_raw_connection_t and its functions.
+#include "scripted_memory.hpp"
+#include "scripted_proton.hpp"
+
+#include <proton/netaddr.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+using scripted::Access;
+using scripted::Loan;
+using scripted::Proton;
+using scripted::Version;
+using scripted::violation;
+
+namespace {
+
+constexpr size_t kMostBuffers = 16;
+constexpr char kUntouched = '\x5a';  // a read buffer, until something is read into it
+
+void check_unchanged(const Loan &loan) {
+    const pn_raw_buffer_t &b = loan.buffer;
+    const Access access(b.bytes, b.capacity);
+    if (memcmp(b.bytes, loan.bytes.data(), loan.bytes.size()))
+        violation("a lent buffer was changed");
+}
+
+Loan lend(const pn_raw_buffer_t &buffer) {
+    Loan loan{buffer, std::string(buffer.bytes, buffer.capacity)};
+    scripted::lend(buffer.bytes, buffer.capacity);
+    return loan;
+}
+
+size_t take_back(std::deque<Loan> &loans, pn_raw_buffer_t *buffers, size_t num) {
+    size_t n = 0;
+    for (; n < num && !loans.empty(); n++) {
+        const pn_raw_buffer_t &buffer = buffers[n] = loans.front().buffer;
+        check_unchanged(loans.front());
+        scripted::take_back(buffer.bytes, buffer.capacity);
+        loans.pop_front();
+    }
+    return n;
+}
+
+void move_all(std::deque<Loan> &from, std::deque<Loan> &to) {
+    std::move(from.begin(), from.end(), std::back_inserter(to));
+    from.clear();
+}
+
+bool old() {
+    return Proton::the().version == Version::v0_37;
+}
+
+}  // namespace
+
+// The socket is armed and has something to report.
+bool pn_raw_connection_t::io() const {
+    if (disconnect != connected)
+        return false;
+    if (peer_reset && !old())
+        return true;
+    return (can_read() && (!to_us.empty() || peer_ended || peer_reset)) ||
+           (can_write() && (peer_takes || peer_reset));
+}
+
+bool pn_raw_connection_t::due() const {
+    return accepted && !freed && (!batch.events.empty() || wake_wanted || io());
+}
+
+void pn_raw_connection_t::process() {
+    if (!io())
+        return;
+    if (peer_reset)
+        return lose();
+    read_socket();
+    write_socket();
+}
+
+void pn_raw_connection_t::read_socket() {
+    while (can_read()) {
+        Loan &loan = unread.front();
+        pn_raw_buffer_t &b = loan.buffer;
+        const size_t n = std::min<size_t>(b.capacity - b.offset, to_us.size());
+        if (!n && !peer_ended)
+            break;
+        check_unchanged(loan);
+        {
+            const Access access(b.bytes, b.capacity);
+            memcpy(b.bytes + b.offset, to_us.data(), n);
+        }
+        b.size = n;
+        loan.bytes.replace(b.offset, n, to_us, 0, n);
+        to_us.erase(0, n);
+        read.push_back(std::move(loan));
+        unread.pop_front();
+        read_pending = true;
+        if (!n)
+            read_closed = read_closed_pending = true;  // the buffer with nothing in it is the sign
+    }
+    disconnect_if_closed();
+}
+
+void pn_raw_connection_t::write_socket() {
+    while (can_write()) {
+        Loan &loan = unwritten.front();
+        const pn_raw_buffer_t &b = loan.buffer;
+        const size_t n = std::min({size_t(b.size - unwritten_offset), peer_takes,
+                                   Proton::the().send_at_most});
+        check_unchanged(loan);
+        peer_got.append(loan.bytes, b.offset + unwritten_offset, n);
+        if (peer_takes != SIZE_MAX)
+            peer_takes -= n;
+        unwritten_offset += n;
+        if (unwritten_offset < b.size)
+            break;
+        unwritten_offset = 0;
+        written.push_back(std::move(loan));
+        unwritten.pop_front();
+        written_pending = true;
+    }
+    disconnect_if_closed();
+}
+
+// Proton's reaction to an error of the socket.
+void pn_raw_connection_t::lose() {
+    release();
+    close_read();
+    close_write();
+    disconnect_if_closed();
+}
+
+void pn_raw_connection_t::release() {
+    move_all(unread, read);
+    move_all(unwritten, written);
+}
+
+void pn_raw_connection_t::close_read() {
+    read_closed_pending |= !read_closed;
+    read_closed = true;
+}
+
+void pn_raw_connection_t::close_write() {
+    write_closed_pending |= !write_closed;
+    write_closed = true;
+}
+
+void pn_raw_connection_t::disconnect_if_closed() {
+    if (!both_closed() || disconnect != connected)
+        return;
+    release();
+    disconnect = drain;
+    if (only_says_disconnected)
+        read_closed_pending = write_closed_pending = false;
+}
+
+// Makes the next event, if there is one to be made.
+bool pn_raw_connection_t::advance(bool with_wake) {
+    while (batch.events.empty()) {
+        if (with_wake && std::exchange(wake_wanted, false))
+            wake_pending = true;
+        if (std::exchange(wake_pending, false))
+            put(PN_RAW_CONNECTION_WAKE);
+        else if (std::exchange(read_pending, false))
+            put(PN_RAW_CONNECTION_READ);
+        else if (std::exchange(written_pending, false))
+            put(PN_RAW_CONNECTION_WRITTEN);
+        else if (std::exchange(read_closed_pending, false))
+            put(PN_RAW_CONNECTION_CLOSED_READ);
+        else if (std::exchange(write_closed_pending, false))
+            put(PN_RAW_CONNECTION_CLOSED_WRITE);
+        else if (disconnect > connected && disconnect < over)
+            advance_disconnect();
+        else if (!write_closed && unwritten.empty() && !std::exchange(need_write_said, true))
+            put(PN_RAW_CONNECTION_NEED_WRITE_BUFFERS);
+        else if (!read_closed && unread.empty() && !std::exchange(need_read_said, true))
+            put(PN_RAW_CONNECTION_NEED_READ_BUFFERS);
+        else
+            return false;
+    }
+    return true;
+}
+
+void pn_raw_connection_t::advance_disconnect() {
+    switch (disconnect) {
+    case drain:
+        if (only_says_disconnected) {
+            disconnect = say_it;
+            break;
+        }
+        if (!read.empty() || !written.empty() || announces_again)
+            put(PN_RAW_CONNECTION_DRAIN_BUFFERS);
+        disconnect = old() ? drain_read : say_it;
+        break;
+    case drain_read:
+        if (!read.empty() || announces_again)
+            put(PN_RAW_CONNECTION_READ);
+        disconnect = drain_written;
+        break;
+    case drain_written:
+        if (!written.empty() || announces_again)
+            put(PN_RAW_CONNECTION_WRITTEN);
+        disconnect = say_it;
+        break;
+    default:
+        put(PN_RAW_CONNECTION_DISCONNECTED);
+        if (says_disconnected_twice)
+            put(PN_RAW_CONNECTION_DISCONNECTED);
+        disconnect = over;
+    }
+}
+
+void pn_raw_connection_t::done() {
+    if (advance(false))
+        violation("a batch was handed back with an event left in it");
+    if (!read.empty() || !written.empty())
+        violation("a buffer that Proton is done with was not taken back");
+    if (!closes && unwritten.size() > 1)
+        violation("more than one buffer to write before the close");
+    if (!old()) {
+        write_socket();
+        if (advance(false))
+            return;
+    }
+    peer_saw_end |= write_closed && unwritten.empty();
+    if (disconnect != over || wake_wanted)
+        return;
+    if (late_wakes && late_wakes--)
+        put(PN_RAW_CONNECTION_WAKE);
+    else if (disconnects_again && disconnects_again--)
+        put(PN_RAW_CONNECTION_DISCONNECTED);
+    else
+        freed = true;
+}
+
+namespace {
+
+pn_raw_connection_t &alive(pn_raw_connection_t *c) {
+    if (c->freed)
+        violation("use of a raw connection that Proton has freed");
+    return *c;
+}
+
+pn_raw_connection_t &in_batch(pn_raw_connection_t *c) {
+    if (!c->batch.working)
+        violation("use of a raw connection outside its batch");
+    return alive(c);
+}
+
+}  // namespace
+
+extern "C" {
+
+pn_raw_connection_t *pn_raw_connection(void) {
+    if (Proton::the().no_connection)
+        return nullptr;
+    auto &connections = Proton::the().connections;
+    connections.push_back(std::make_unique<pn_raw_connection_t>());
+    return connections.back().get();
+}
+
+size_t pn_raw_connection_give_read_buffers(pn_raw_connection_t *connection,
+                                           const pn_raw_buffer_t *buffers, size_t num) {
+    pn_raw_connection_t &c = in_batch(connection);
+    if (c.read_closed)
+        return 0;
+    if (c.unread.size() + c.read.size() + num > 1)
+        violation("more than one read buffer");
+    for (size_t i = 0; i < num; i++) {
+        if (!buffers[i].capacity)
+            violation("a read buffer of no size");
+        memset(buffers[i].bytes, kUntouched, buffers[i].capacity);
+        c.unread.push_back(lend(buffers[i]));
+        c.read_sizes.push_back(buffers[i].capacity);
+    }
+    c.need_read_said = false;
+    return num;
+}
+
+size_t pn_raw_connection_take_read_buffers(pn_raw_connection_t *c, pn_raw_buffer_t *buffers,
+                                           size_t num) {
+    return take_back(in_batch(c).read, buffers, num);
+}
+
+size_t pn_raw_connection_write_buffers(pn_raw_connection_t *connection,
+                                       const pn_raw_buffer_t *buffers, size_t num) {
+    pn_raw_connection_t &c = in_batch(connection);
+    if (c.write_closed)
+        return 0;
+    num = std::min(num, kMostBuffers - c.unwritten.size() - c.written.size());
+    for (size_t i = 0; i < num; i++) {
+        if (!buffers[i].size)
+            violation("a buffer to write with nothing in it");
+        c.unwritten.push_back(lend(buffers[i]));
+        c.written_sizes.push_back(buffers[i].size);
+    }
+    c.need_write_said = false;
+    return num;
+}
+
+size_t pn_raw_connection_take_written_buffers(pn_raw_connection_t *c, pn_raw_buffer_t *buffers,
+                                              size_t num) {
+    return take_back(in_batch(c).written, buffers, num);
+}
+
+void pn_raw_connection_close(pn_raw_connection_t *connection) {
+    pn_raw_connection_t &c = in_batch(connection);
+    c.closes++;
+    c.closing = true;
+    c.close_read();
+    c.close_write();
+    c.disconnect_if_closed();
+}
+
+void pn_raw_connection_write_close(pn_raw_connection_t *connection) {
+    pn_raw_connection_t &c = in_batch(connection);
+    c.write_closes++;
+    c.closing |= c.read_closed;
+    c.close_write();
+    c.disconnect_if_closed();
+}
+
+void pn_raw_connection_wake(pn_raw_connection_t *connection) {
+    pn_raw_connection_t &c = alive(connection);
+    c.wakes++;
+    c.wake_wanted |= !c.closing;
+}
+
+pn_record_t *pn_raw_connection_attachments(pn_raw_connection_t *c) {
+    return &alive(c).record;
+}
+
+const pn_netaddr_t *pn_raw_connection_remote_addr(pn_raw_connection_t *c) {
+    return &alive(c).peer_address;
+}
+}
