@@ -22,6 +22,10 @@
 void
 delete_from_fdwsi(const struct lws_context *context, struct lws *wsi)
 {
+	/* the pipe is not closed with its wsi; others may be gone already */
+
+	if (wsi->event_pipe)
+		wsi->desc.sockfd->wsi = NULL;
 }
 
 #if defined(_DEBUG)
@@ -187,12 +191,22 @@ lws_poll_listen_fd(struct lws_pollfd *fd)
 int
 _lws_plat_service_forced_tsi(struct lws_context *context, int tsi)
 {
+	struct lws_context_per_thread *pt = &context->pt[tsi];
+
 	/*
 	 * The loop serves what lws holds for a connection with the connection,
 	 * so there is no need to go through all of them.  What remains are the
 	 * child streams of muxed connections.
 	 */
-	lws_service_do_ripe_rxflow(&context->pt[tsi]);
+
+	lws_start_foreach_dll(struct lws_dll2 *, d, pt->dll_buflist_owner.head) {
+		struct lws *wsi = lws_container_of(d, struct lws, dll_buflist);
+
+		if (wsi->mux_substream && !lws_is_flowcontrolled(wsi)) {
+			lws_service_do_ripe_rxflow(pt);
+			break;
+		}
+	} lws_end_foreach_dll(d);
 
 	return 0;
 }
@@ -211,12 +225,15 @@ _lws_plat_service_tsi(struct lws_context *context, int timeout_ms, int tsi)
 	 * hears of it.
 	 */
 
-	if (context->event_loop_ops->service(context, timeout_ms, tsi)) {
+	switch (context->event_loop_ops->service(context, timeout_ms, tsi)) {
+	case 0:
+		return 0;
+	case 1:
 		lws_context_destroy(context);
+		/* fallthru */
+	default:
 		return -1;
 	}
-
-	return 0;
 }
 
 int

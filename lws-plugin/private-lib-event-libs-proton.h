@@ -8,5 +8,7 @@
 
 struct lws_context_eventlibs_proton {
 	lws_proton_loop_t	*loop;
-	int			destroy; /* atomic: a pt found it was asked for */
+	/* atomic */
+	int			destroy; /* a pt found that it was asked for */
+	int			inside; /* threads in their turn of the loop */
 };

@@ -86,7 +86,7 @@ proton_after(void *user, int tsi)
 
 	/* child streams of muxed connections have no event of their own */
 
-	lws_service_do_ripe_rxflow(pt);
+	_lws_plat_service_forced_tsi(cx, tsi);
 
 	if (cx->being_destroyed)
 		goto destroying;
@@ -228,13 +228,33 @@ elops_this_tsi_proton(struct lws_context *context)
 static int
 elops_service_proton(struct lws_context *context, int timeout_ms, int tsi)
 {
+	struct lws_context_eventlibs_proton *priv = cx_to_priv_proton(context);
+	int n, inside;
+
+	if (__atomic_load_n(&priv->destroy, __ATOMIC_ACQUIRE))
+		return -1;
+
+	__atomic_add_fetch(&priv->inside, 1, __ATOMIC_ACQ_REL);
+
 	/* as in the poll() service, only a negative timeout means don't wait */
 
-	lws_proton_loop_turn(cx_to_priv_proton(context)->loop, tsi,
-			     timeout_ms >= 0);
+	lws_proton_loop_turn(priv->loop, tsi, timeout_ms >= 0);
 
-	return __atomic_load_n(&cx_to_priv_proton(context)->destroy,
-			       __ATOMIC_ACQUIRE);
+	if (__atomic_load_n(&priv->destroy, __ATOMIC_ACQUIRE))
+		for (n = 0; n < context->count_threads; n++) {
+			lws_sockfd_type c = lws_proton_loop_pipe(priv->loop, n);
+
+			c->ops->wake(c);
+		}
+
+	inside = __atomic_sub_fetch(&priv->inside, 1, __ATOMIC_ACQ_REL);
+
+	if (!__atomic_load_n(&priv->destroy, __ATOMIC_ACQUIRE))
+		return 0;
+
+	/* whoever leaves last destroys what the others are done with */
+
+	return inside ? -1 : 1;
 }
 
 static const struct lws_event_loop_ops event_loop_ops_proton = {

@@ -121,8 +121,12 @@ namespace {
 // Calls `f` on the driver's connection with its pt serialized; `otherwise` if it is gone.
 template <class F, class R>
 R with_connection(lws_proton_driver_t *d, R otherwise, F f) {
-    Loop::Visit visit(*d->loop, d->tsi);
-    return d->connection ? f(*d->connection) : otherwise;
+    const R result = [&] {
+        Loop::Visit visit(*d->loop, d->tsi);
+        return d->connection ? f(*d->connection) : otherwise;
+    }();
+    d->loop->settle();
+    return result;
 }
 
 }  // namespace
@@ -157,7 +161,6 @@ void lws_proton_driver_write_done(lws_proton_driver_t *d, size_t n) {
 
 void lws_proton_driver_write_close(lws_proton_driver_t *d) {
     with_connection(d, false, [](auto &c) { return c.lose(), true; });
-    d->loop->settle();
 }
 
 bool lws_proton_driver_write_closed(lws_proton_driver_t *d) {
@@ -165,9 +168,7 @@ bool lws_proton_driver_write_closed(lws_proton_driver_t *d) {
 }
 
 bool lws_proton_driver_service(lws_proton_driver_t *d) {
-    const bool more = with_connection(d, false, [](auto &c) { return c.service(); });
-    d->loop->settle();
-    return more;
+    return with_connection(d, false, [](auto &c) { return c.service(); });
 }
 
 bool lws_proton_driver_finished(lws_proton_driver_t *d) {
@@ -178,6 +179,5 @@ void lws_proton_driver_free(lws_proton_driver_t *d) {
     if (!d)
         return;
     with_connection(d, false, [](auto &c) { return c.release(), true; });
-    d->loop->settle();
     delete d;
 }

@@ -42,6 +42,8 @@ Connection::~Connection() {
 }
 
 void Connection::on(Event event) noexcept {
+    if (event == Event::disconnected && state_ == State::half_gone)
+        ended_in_order_ = true;
     const Transition t = transition(state_, event);
     state_ = t.next;
     if (t.actions & act_linger)
@@ -85,6 +87,11 @@ ssize_t Connection::recv(void *buf, size_t len) noexcept {
     case State::peer_closed:
     case State::half_gone:
         return 0;
+    case State::lost:
+        if (ended_in_order_)
+            return 0;
+        errno = ECONNRESET;
+        return -1;
     case State::opening:
     case State::open:
     case State::shut:
@@ -152,8 +159,10 @@ bool Connection::writable() const noexcept {
 
 int Connection::ready() noexcept {
     const int enabled = enabled_;
-    if ((enabled & LWS_PROTON_WRITE) && writable() && state_ != State::lost &&
-        state_ != State::opening)
+    const bool write = (enabled & LWS_PROTON_WRITE) && writable() && state_ != State::lost &&
+                       state_ != State::opening;
+    // In turns: a protocol that always wants to write still reads.
+    if (write && !wrote_last_)
         return LWS_PROTON_WRITE;
     if ((enabled & LWS_PROTON_READ) && !read_stalled_) {
         if (rx_.used() || state_ == State::lost)
@@ -166,6 +175,8 @@ int Connection::ready() noexcept {
         if (loop_.host_pending(*this))
             return LWS_PROTON_READ;
     }
+    if (write)
+        return LWS_PROTON_WRITE;
     return state_ == State::lost && !hangup_told_ ? LWS_PROTON_HANGUP : 0;
 }
 
@@ -183,6 +194,7 @@ bool Connection::serve() noexcept {
         const size_t pending = loop_.host_pending(*this);
         if (events == LWS_PROTON_HANGUP)
             hangup_told_ = true;
+        wrote_last_ = events == LWS_PROTON_WRITE;
         // First, because lws may enable READ while it is called.
         read_stalled_ = events == LWS_PROTON_READ;
         loop_.host_service(*this, events);

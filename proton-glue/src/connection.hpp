@@ -110,7 +110,9 @@ private:
     static thread_local Connection *current_;
 
     State state_ = State::opening;
+    bool ended_in_order_ = false;  // both had ended their streams before it was lost
     bool hangup_told_ = false;
+    bool wrote_last_ = false;  // lws was last called for WRITE
     // lws was called for READ and took nothing: it cannot now. Calling again would spin.
     std::atomic<bool> read_stalled_{false};
     std::atomic<int> enabled_{0};

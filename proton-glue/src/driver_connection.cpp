@@ -59,7 +59,7 @@ bool DriverConnection::service() noexcept {
     }
     Turn turn(*this);
     const bool more = serve();
-    if (!rx_.used() && rx_.acquired())
+    if (!rx_.used() || letting_go())
         rx_.release();
     return more;
 }
@@ -76,9 +76,15 @@ void DriverConnection::lose() noexcept {
 void DriverConnection::release() noexcept {
     driver_->connection = nullptr;
     driver_ = nullptr;
-    if (!wsi)
-        on(Event::close);  // lws never had it, or has closed it
-    lose();
+    const bool has_to_be_told = held();
+    {
+        Turn turn(*this);
+        if (!wsi)
+            on(Event::close);  // lws never had it, or has closed it
+        lose();
+    }
+    if (has_to_be_told)
+        kick();
 }
 
 void DriverConnection::kick() noexcept {

@@ -39,7 +39,10 @@ public:
     void write_done(size_t n) noexcept;
     bool write_closed() const noexcept;
     bool service() noexcept;
-    bool finished() const noexcept { return state() == State::closed; }
+    // Also if it was lost before lws had it.
+    bool finished() const noexcept {
+        return state() == State::closed || (state() == State::lost && !wsi);
+    }
 
     // Nothing moves any more. May free the connection.
     void lose() noexcept;

@@ -15,9 +15,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <mutex>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <new>
-#include <string>
 
 namespace lws_proton {
 
@@ -68,18 +68,24 @@ void Listener::drop() noexcept {
 }
 
 bool Listener::listen(pn_proactor_t *proactor, const char *host, int *port, char *err,
-                      size_t err_len) {
-    const std::string address = std::string(host ? host : "") + ":" + std::to_string(*port);
+                      size_t err_len) noexcept {
+    char address[NI_MAXHOST + sizeof(":65535")];
+    const int length = snprintf(address, sizeof(address), "%s:%d", host ? host : "", *port);
+    if (length < 0 || static_cast<size_t>(length) >= sizeof(address)) {
+        snprintf(err, err_len, "listen: the address is too long");
+        drop();
+        return false;
+    }
     listener_ = pn_listener();
     if (!listener_) {
-        snprintf(err, err_len, "listen on %s: out of memory", address.c_str());
+        snprintf(err, err_len, "listen on %s: out of memory", address);
         drop();
         return false;
     }
     // Proton binds in this call; PN_LISTENER_CLOSE waits for the lock.
     std::lock_guard<std::mutex> lock(loop_.listen_mutex());
     pn_listener_set_context(listener_, this);
-    pn_proactor_listen(proactor, listener_, address.c_str(), kBacklog);
+    pn_proactor_listen(proactor, listener_, address, kBacklog);
     pn_condition_t *condition = pn_listener_condition(listener_);
     if (pn_condition_is_set(condition)) {
         closed_ = true;
@@ -113,17 +119,22 @@ void Listener::on_event(pn_event_t *event) noexcept {
 }
 
 void Listener::accept_raw() noexcept {
+    // Proton leaves a raw connection that a closing listener accepts without any event, for ever.
+    std::lock_guard<std::mutex> lock(loop_.listen_mutex());
+    if (closed_)
+        return;
     pn_raw_connection_t *raw = pn_raw_connection();
     if (!raw) {
         // Proton offers it again, at once and for ever: better no listener than that.
         loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, listening no more");
+        closed_ = true;
         pn_listener_close(listener_);
         return;
     }
     // A raw connection that belongs to nobody is closed by its first batch.
     if (loop_.refusing())
         loop_.refused();
-    else if (!closed_ && !new (std::nothrow) RawConnection(loop_, loop_.idlest(), raw, *this))
+    else if (!new (std::nothrow) RawConnection(loop_, loop_.idlest(), raw, *this))
         loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, refused it");
     pn_listener_raw_accept(listener_, raw);
 }
@@ -149,9 +160,9 @@ lws_proton_conn *Listener::accept() noexcept {
 
 int Listener::close() noexcept {
     wsi = nullptr;
-    closed_ = true;
     {
         std::lock_guard<std::mutex> lock(loop_.listen_mutex());
+        closed_ = true;
         if (listener_)
             pn_listener_close(listener_);
     }

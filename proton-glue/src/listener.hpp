@@ -25,7 +25,8 @@ public:
     Listener &operator=(const Listener &) = delete;
 
     // False: it could not; `err` says why. Then it is Proton's alone.
-    bool listen(pn_proactor_t *proactor, const char *host, int *port, char *err, size_t err_len);
+    bool listen(pn_proactor_t *proactor, const char *host, int *port, char *err,
+                size_t err_len) noexcept;
 
     static Listener *of(pn_listener_t *listener) noexcept;
     void on_event(pn_event_t *event) noexcept;

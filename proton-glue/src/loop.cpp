@@ -91,11 +91,12 @@ Loop::Loop(int threads, const lws_proton_host_t *host, void *user)
         static_cast<lws_proton_conn &>(pts_.back()->pipe) = {&kPipeOps, nullptr, tsi};
         pts_.back()->pipe.loop = this;
     }
+    heartbeat_ = now_us() + LWS_PROTON_HEARTBEAT_MS * kMs;
     arm_all();
 }
 
-Loop::~Loop() {
-    pn_proactor_free(proactor_);
+void Loop::FreeProactor::operator()(pn_proactor_t *p) const noexcept {
+    pn_proactor_free(p);
 }
 
 bool Loop::drain() noexcept {
@@ -107,19 +108,25 @@ bool Loop::drain() noexcept {
         if (left <= 0)
             return false;
         arm(now_us() + left);
-        dispatch(pn_proactor_wait(proactor_));
+        dispatch(pn_proactor_wait(proactor_.get()));
     }
     return true;
 }
 
 void Loop::turn(int tsi, bool wait) noexcept {
     Pt &pt = *pts_[tsi];
-    if (pt.returning.exchange(false) && pt.woken) {
-        on_wakes();
+    // The program may have set a timer since the last turn, as it may between poll()s.
+    { Visit visit(*this, tsi); }
+    // First waiting, then the look at returning: who passes an interrupt on looks the other way
+    // round, so one of the two sees the other.
+    pt.waiting = wait;
+    if (pt.returning.exchange(false)) {
+        pt.waiting = false;
+        settle();
         return;
     }
-    pt.waiting = wait;
-    pn_event_batch_t *batch = wait ? pn_proactor_wait(proactor_) : pn_proactor_get(proactor_);
+    pn_event_batch_t *batch =
+        wait ? pn_proactor_wait(proactor_.get()) : pn_proactor_get(proactor_.get());
     pt.waiting = false;
     pt.returning = false;
     if (batch)
@@ -149,7 +156,7 @@ void Loop::dispatch(pn_event_batch_t *batch) noexcept {
             interrupt |= pn_event_type(event) == PN_PROACTOR_INTERRUPT;
         }
     }
-    pn_proactor_done(proactor_, batch);
+    pn_proactor_done(proactor_.get(), batch);
 
     if (timeout)
         on_timeout();
@@ -172,7 +179,7 @@ void Loop::wake(int tsi) noexcept {
         return;
     // This thread looks at woken itself before it waits again.
     if (serving_loop_ != this)
-        pn_proactor_interrupt(proactor_);
+        pn_proactor_interrupt(proactor_.get());
 }
 
 void Loop::on_wakes() noexcept {
@@ -183,25 +190,38 @@ void Loop::on_wakes() noexcept {
         Visit visit(*this, static_cast<int>(tsi));
         if (pt.pipe.wsi)
             host_->service(user_, &pt.pipe, LWS_PROTON_READ);
-        for (;;) {
-            Connection *orphan;
-            {
-                std::lock_guard<std::mutex> lock(pt.orphan_mutex);
-                orphan = pt.orphans.head;
-                if (!orphan)
-                    break;
-                pull(pt.orphans, *orphan, &Connection::orphan_links);
-            }
-            orphan->serve_orphan();
-        }
+        serve_orphans(pt);
     }
-    // An interrupt reaches one thread: pass it on to those that are to come back too. And what was
-    // served here may have woken a pt again.
-    for (auto &pt : pts_)
-        if (pt->woken || (pt->returning && pt->waiting)) {
-            pn_proactor_interrupt(proactor_);
-            break;
+    pass_on();
+}
+
+// An interrupt reaches one thread: those that are to come back too need another. And what was
+// served may have woken a pt again.
+void Loop::pass_on() noexcept {
+    if (std::any_of(pts_.begin(), pts_.end(),
+                    [](auto &pt) { return pt->woken || (pt->returning && pt->waiting); }))
+        pn_proactor_interrupt(proactor_.get());
+}
+
+// Each once: one that wants to be served again comes back through the wake.
+void Loop::serve_orphans(Pt &pt) noexcept {
+    size_t count;
+    {
+        std::lock_guard<std::mutex> lock(pt.orphan_mutex);
+        count = pt.orphan_count;
+    }
+    while (count--) {
+        Connection *orphan;
+        {
+            std::lock_guard<std::mutex> lock(pt.orphan_mutex);
+            orphan = pt.orphans.head;
+            if (!orphan)
+                return;
+            pull(pt.orphans, *orphan, &Connection::orphan_links);
+            pt.orphan_count--;
         }
+        orphan->serve_orphan();
+    }
 }
 
 void Loop::on_timeout() noexcept {
@@ -216,11 +236,18 @@ void Loop::on_timeout() noexcept {
         Visit visit(*this, static_cast<int>(tsi));  // serves lws's timers when it ends
     }
     report_lingering(now);
+    if (now >= heartbeat_) {
+        heartbeat_ = now + LWS_PROTON_HEARTBEAT_MS * kMs;
+        for (auto &pt : pts_)
+            if (pt->waiting)
+                pt->returning = true;
+        pass_on();
+    }
     arm_all();
 }
 
 void Loop::arm_all() noexcept {
-    int64_t deadline = now_us() + LWS_PROTON_HEARTBEAT_MS * kMs;
+    int64_t deadline = heartbeat_;
     for (auto &pt : pts_)
         deadline = std::min<int64_t>(deadline, pt->deadline);
     arm(deadline);
@@ -232,17 +259,16 @@ void Loop::arm(int64_t deadline) noexcept {
         return;
     armed_ = deadline;
     const int64_t ms = (deadline - now_us() + kMs - 1) / kMs;
-    pn_proactor_set_timeout(proactor_, static_cast<pn_millis_t>(std::max<int64_t>(ms, 0)));
+    pn_proactor_set_timeout(proactor_.get(), static_cast<pn_millis_t>(std::max<int64_t>(ms, 0)));
 }
 
 lws_proton_conn *Loop::listen(const char *host, int *port, char *err, size_t err_len) noexcept {
-    try {
-        Listener *listener = new Listener(*this);
-        return listener->listen(proactor_, host, port, err, err_len) ? listener : nullptr;
-    } catch (const std::bad_alloc &) {
-        snprintf(err, err_len, "out of memory");
+    Listener *listener = new (std::nothrow) Listener(*this);
+    if (!listener) {
+        snprintf(err, err_len, "listen: out of memory");
         return nullptr;
     }
+    return listener->listen(proactor_.get(), host, port, err, err_len) ? listener : nullptr;
 }
 
 lws_proton_conn *Loop::pipe(int tsi) noexcept {
@@ -291,6 +317,7 @@ void Loop::adopt_orphan(Connection &c) noexcept {
         if (c.orphan_links.listed)
             return;
         push(pt.orphans, c, &Connection::orphan_links);
+        pt.orphan_count++;
     }
     wake(c.tsi);
 }
@@ -298,8 +325,10 @@ void Loop::adopt_orphan(Connection &c) noexcept {
 void Loop::adopt_no_more(Connection &c) noexcept {
     Pt &pt = *pts_[c.tsi];
     std::lock_guard<std::mutex> lock(pt.orphan_mutex);
-    if (c.orphan_links.listed)
-        pull(pt.orphans, c, &Connection::orphan_links);
+    if (!c.orphan_links.listed)
+        return;
+    pull(pt.orphans, c, &Connection::orphan_links);
+    pt.orphan_count--;
 }
 
 void Loop::linger(Connection &c) noexcept {

@@ -30,7 +30,7 @@ using Clock = std::chrono::steady_clock;
 class Loop {
 public:
     Loop(int threads, const lws_proton_host_t *host, void *user);
-    ~Loop();
+    ~Loop() = default;
     Loop(const Loop &) = delete;
     Loop &operator=(const Loop &) = delete;
 
@@ -47,7 +47,7 @@ public:
     void settle() noexcept;
 
     const void *user() const noexcept { return user_; }
-    pn_proactor_t *proactor() const noexcept { return proactor_; }
+    pn_proactor_t *proactor() const noexcept { return proactor_.get(); }
     BufferPool &pool() noexcept { return pool_; }
     lws_proton_stats_t stats() noexcept;
 
@@ -117,11 +117,14 @@ private:
         std::atomic<int64_t> deadline{kNever};  // of lws's next timer, µs of Clock
         std::mutex orphan_mutex;
         List orphans;
+        size_t orphan_count = 0;
     };
     static constexpr int64_t kNever = INT64_MAX;
     static const lws_proton_conn_ops kPipeOps;
 
     void on_wakes() noexcept;
+    void pass_on() noexcept;
+    void serve_orphans(Pt &pt) noexcept;
     void on_timeout() noexcept;
     void arm(int64_t deadline) noexcept;
     void arm_all() noexcept;
@@ -134,7 +137,10 @@ private:
     const lws_proton_host_t *host_;
     lws_proton_host_t retired_;  // host_ once the host is gone
     void *user_;
-    pn_proactor_t *proactor_;
+    struct FreeProactor {
+        void operator()(pn_proactor_t *p) const noexcept;
+    };
+    std::unique_ptr<pn_proactor_t, FreeProactor> proactor_;
     BufferPool pool_;
     std::vector<std::unique_ptr<Pt>> pts_;
     std::atomic<size_t> connections_{0};
@@ -142,6 +148,7 @@ private:
 
     std::mutex timer_mutex_;
     int64_t armed_ = kNever;  // when Proton's timeout comes
+    std::atomic<int64_t> heartbeat_{kNever};
 
     std::mutex linger_mutex_;
     List lingering_list_;  // oldest first

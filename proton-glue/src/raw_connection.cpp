@@ -41,7 +41,10 @@ RawConnection *RawConnection::of(pn_raw_connection_t *raw) noexcept {
 void RawConnection::kick() noexcept {
     {
         std::lock_guard<std::mutex> lock(wake_mutex_);
-        if (raw_) {
+        // Closed, Proton takes no wake any more; if lws let go too there is nothing left to do.
+        if (raw_ && raw_closed_ && letting_go())
+            return;
+        if (raw_ && !raw_closed_) {
             if (!kicked_.exchange(true))
                 pn_raw_connection_wake(raw_);
             return;
@@ -116,10 +119,10 @@ void RawConnection::take_back() noexcept {
     pn_raw_buffer_t buffer;
     while (pn_raw_connection_take_read_buffers(raw_, &buffer, 1)) {
         rx_lent_ = false;
-        // Bigger next time if this one was too small, smaller if the small one would have done.
+        // Large after a read that filled what there was, small after any other: the connection may
+        // be idle from now on, and Proton does not give back what it was lent.
         if (buffer.size)
-            rx_size_ =
-                buffer.size >= LWS_PROTON_RX_SMALL ? LWS_PROTON_RX_LARGE : LWS_PROTON_RX_SMALL;
+            rx_size_ = buffer.size == buffer.capacity ? LWS_PROTON_RX_LARGE : LWS_PROTON_RX_SMALL;
         received(buffer.size);
     }
     while (pn_raw_connection_take_written_buffers(raw_, &buffer, 1)) {
@@ -150,8 +153,7 @@ void RawConnection::flush() noexcept {
         // Everything left, then the close. Proton finishes alone, and needs no more of us.
         while (give_tx(UINT32_MAX)) {
         }
-        raw_closed_ = true;
-        pn_raw_connection_close(raw_);
+        close_raw();
         if (!rx_lent_)
             rx_.release();
         return;
@@ -165,6 +167,14 @@ void RawConnection::flush() noexcept {
     }
     if (readable_state() && !rx_lent_)
         give_rx();
+}
+
+void RawConnection::close_raw() noexcept {
+    {
+        std::lock_guard<std::mutex> lock(wake_mutex_);
+        raw_closed_ = true;
+    }
+    pn_raw_connection_close(raw_);
 }
 
 bool RawConnection::give_tx(uint32_t most) noexcept {
@@ -186,8 +196,7 @@ void RawConnection::give_rx() noexcept {
             rx_.release();
         if (!rx_.acquired() && !rx_.acquire(rx_size_)) {
             loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a read buffer, closing a connection");
-            raw_closed_ = true;
-            pn_raw_connection_close(raw_);
+            close_raw();
             return;
         }
         rx_.rewind();

@@ -44,6 +44,7 @@ private:
     void detach() noexcept;
 
     void flush() noexcept;
+    void close_raw() noexcept;
     bool give_tx(uint32_t most) noexcept;
     void give_rx() noexcept;
 
@@ -55,7 +56,7 @@ private:
     Listener *listener_;               // until lws has been offered the connection
     bool taken_ = false;
     bool connected_ = false;
-    bool raw_closed_ = false;  // Proton was told to close
+    bool raw_closed_ = false;  // Proton was told to close; written while wake_mutex_ is held
     bool raw_ended_ = false;   // Proton was told to end our stream
     bool rx_lent_ = false;
     uint32_t tx_lent_ = 0;  // bytes

@@ -156,13 +156,13 @@ void an_echo_comes_back_whole_however_it_is_split(DriverLoop &loop) {
         for (size_t most_out : {1u, 100u, 20000u, 200000u}) {
             Driver driver(loop);
             driver.wsi().on_service = echo;
-            const std::string bytes = pattern(std::min<size_t>(1000 * std::min(most_in, most_out),
-                                                               400000),
-                                              random());
+            const std::string bytes =
+                pattern(std::min<size_t>(1000 * std::min(most_in, most_out), 400000), random());
             std::string back;
             size_t given = 0;
             while (back.size() < bytes.size()) {
-                given += driver.receive(std::string_view(bytes).substr(given, 1 + random() % most_in));
+                given +=
+                    driver.receive(std::string_view(bytes).substr(given, 1 + random() % most_in));
                 while (driver.service()) {
                 }
                 back += driver.transmit(1 + random() % most_out);
@@ -304,9 +304,9 @@ void a_driver_knows_no_peer_and_accepts_nothing(DriverLoop &loop) {
     sockaddr_storage address;
     socklen_t len = sizeof(address);
     errno = 0;
-    CHECK_EQ(driver.conn()->ops->peer_name(driver.conn(), reinterpret_cast<sockaddr *>(&address),
-                                           &len),
-             -1);
+    CHECK_EQ(
+        driver.conn()->ops->peer_name(driver.conn(), reinterpret_cast<sockaddr *>(&address), &len),
+        -1);
     CHECK_EQ(errno, ENOTCONN);
     errno = 0;
     CHECK(!driver.conn()->ops->accept(driver.conn()));

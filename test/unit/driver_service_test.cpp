@@ -225,11 +225,10 @@ void enabling_write_from_another_thread_wakes(DriverLoop &loop) {
 
 void everything_that_changes_from_outside_wakes(DriverLoop &loop) {
     using Step = void (*)(Driver &);
-    for (Step step : {Step([](Driver &d) { d.wsi().send("x"); }),
-                      Step([](Driver &d) { d.wsi().recv(1); }),
-                      Step([](Driver &d) { d.wsi().shutdown(); }),
-                      Step([](Driver &d) { d.wsi().close(); }),
-                      Step([](Driver &d) { d.conn()->ops->wake(d.conn()); })}) {
+    for (Step step :
+         {Step([](Driver &d) { d.wsi().send("x"); }), Step([](Driver &d) { d.wsi().recv(1); }),
+          Step([](Driver &d) { d.wsi().shutdown(); }), Step([](Driver &d) { d.wsi().close(); }),
+          Step([](Driver &d) { d.conn()->ops->wake(d.conn()); })}) {
         Driver driver(loop);
         driver.receive("unread");
         step(driver);

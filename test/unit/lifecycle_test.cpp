@@ -16,11 +16,11 @@ namespace {
 using S = State;
 using E = Event;
 
-const std::array<State, kStates> kAllStates = {S::opening, S::open,   S::peer_closed,
+const std::array<State, kStates> kAllStates = {S::opening, S::open,      S::peer_closed,
                                                S::shut,    S::half_gone, S::closing,
-                                               S::closed,  S::lost,   S::gone};
-const std::array<Event, kEvents> kAllEvents = {E::connected, E::peer_close, E::shutdown,
-                                               E::close_unsent, E::close, E::drained,
+                                               S::closed,  S::lost,      S::gone};
+const std::array<Event, kEvents> kAllEvents = {E::connected,    E::peer_close, E::shutdown,
+                                               E::close_unsent, E::close,      E::drained,
                                                E::disconnected};
 
 const char *text(Event event) {
@@ -64,9 +64,9 @@ void every_cell_is_as_stated() {
 
     // The transport connects once; later it has nothing new to say.
     cells.lead({S::opening}, E::connected, S::open, act_serve);
-    cells.ignored({S::open, S::peer_closed, S::shut, S::half_gone, S::closing, S::closed, S::lost,
-                   S::gone},
-                  E::connected);
+    cells.ignored(
+        {S::open, S::peer_closed, S::shut, S::half_gone, S::closing, S::closed, S::lost, S::gone},
+        E::connected);
 
     // lws hears once that the peer has ended its stream, unless it has let go.
     cells.lead({S::opening, S::open}, E::peer_close, S::peer_closed, act_serve);
@@ -91,9 +91,9 @@ void every_cell_is_as_stated() {
 
     // Sending the last byte matters only to a connection that lingers.
     cells.lead({S::closing}, E::drained, S::closed, act_unlinger);
-    cells.ignored({S::opening, S::open, S::peer_closed, S::shut, S::half_gone, S::closed, S::lost,
-                   S::gone},
-                  E::drained);
+    cells.ignored(
+        {S::opening, S::open, S::peer_closed, S::shut, S::half_gone, S::closed, S::lost, S::gone},
+        E::drained);
 
     // The transport lets go, once.
     cells.lead({S::opening, S::open, S::peer_closed, S::shut, S::half_gone}, E::disconnected,
@@ -191,24 +191,24 @@ void for_each_step(const Visit &visit, State state = S::opening, History history
 
 void the_state_is_what_the_history_says() {
     size_t steps = 0;
-    for_each_step([&](const History &, Event event, Transition t, const History &after,
-                      const Tally &) {
-        if (t.next != after.state())
-            FAIL(std::string("after ") + text(event) + ": " + name(t.next) + ", not " +
-                 name(after.state()));
-        steps++;
-    });
+    for_each_step(
+        [&](const History &, Event event, Transition t, const History &after, const Tally &) {
+            if (t.next != after.state())
+                FAIL(std::string("after ") + text(event) + ": " + name(t.next) + ", not " +
+                     name(after.state()));
+            steps++;
+        });
     CHECK_EQ(steps, size_t(7 + 49 + 343 + 2401 + 16807 + 117649));
 }
 
 void it_is_freed_exactly_once_and_only_when_both_let_go() {
-    for_each_step([](const History &before, Event, Transition t, const History &after,
-                     const Tally &sum) {
-        const bool both = after.lws_let_go && after.transport_let_go;
-        CHECK(sum.free == both);
-        // at the very step in which the second of them did
-        CHECK(!!(t.actions & act_free) == (both && before.state() != S::gone));
-    });
+    for_each_step(
+        [](const History &before, Event, Transition t, const History &after, const Tally &sum) {
+            const bool both = after.lws_let_go && after.transport_let_go;
+            CHECK(sum.free == both);
+            // at the very step in which the second of them did
+            CHECK(!!(t.actions & act_free) == (both && before.state() != S::gone));
+        });
 }
 
 void lingering_begins_and_ends_in_turn() {
@@ -220,14 +220,14 @@ void lingering_begins_and_ends_in_turn() {
 }
 
 void lws_is_not_served_once_it_let_go() {
-    for_each_step([](const History &before, Event event, Transition t, const History &after,
-                     const Tally &) {
-        if (before.lws_let_go || after.lws_let_go)
-            CHECK(!(t.actions & act_serve));
-        // and hears of the transport's end, whenever that is
-        else if (event == E::disconnected && !before.transport_let_go)
-            CHECK(t.actions & act_serve);
-    });
+    for_each_step(
+        [](const History &before, Event event, Transition t, const History &after, const Tally &) {
+            if (before.lws_let_go || after.lws_let_go)
+                CHECK(!(t.actions & act_serve));
+            // and hears of the transport's end, whenever that is
+            else if (event == E::disconnected && !before.transport_let_go)
+                CHECK(t.actions & act_serve);
+        });
 }
 
 void the_transport_is_asked_to_close_once_unless_it_is_gone() {

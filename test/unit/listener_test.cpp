@@ -17,8 +17,11 @@ lws_proton_conn *try_to_listen(ScriptedLoop &s, const char *host, int &port, std
 
 void an_address_is_given_to_proton_as_it_wants_it(ScriptedLoop &s) {
     std::string why;
-    for (const auto &[host, port, address] : std::vector<std::tuple<const char *, int, std::string>>{
-             {nullptr, 80, ":80"}, {"192.0.2.1", 8080, "192.0.2.1:8080"}, {"::1", 443, "::1:443"}}) {
+    for (const auto &[host, port, address] :
+         std::vector<std::tuple<const char *, int, std::string>>{
+             {nullptr, 80, ":80"},
+             {"192.0.2.1", 8080, "192.0.2.1:8080"},
+             {"::1", 443, "::1:443"}}) {
         int taken = port;
         lws_proton_conn *conn = try_to_listen(s, host, taken, why);
         CHECK(conn);

@@ -48,8 +48,7 @@ void what_came_behind_the_buffer_s_end_is_given_too(ScriptedLoop &s) {
     CHECK_EQ(wsi.send(pattern(1000, kTx)), 1000);
     wsi.close();
     s.run();
-    CHECK(raw.written_sizes ==
-          std::vector<uint32_t>({uint32_t(kTx / 2), uint32_t(kTx / 2), 1000}));
+    CHECK(raw.written_sizes == std::vector<uint32_t>({uint32_t(kTx / 2), uint32_t(kTx / 2), 1000}));
     raw.peer_takes = SIZE_MAX;
     s.run();
     CHECK(raw.peer_got == pattern(kTx + 1000));
@@ -67,6 +66,9 @@ void what_is_not_given_yet_and_wraps_is_given_as_two_buffers(ScriptedLoop &s) {
     s.run();
     CHECK(raw.written_sizes ==
           std::vector<uint32_t>({given, under_way, to_the_end, 40000 - to_the_end}));
+    raw.peer_takes = under_way + to_the_end + 1;
+    s.run();
+    CHECK(raw.written.empty());  // both taken back, or Proton 0.40 says so again and again
     raw.peer_takes = SIZE_MAX;
     s.run();
     CHECK(raw.peer_got == pattern(90000));

@@ -37,62 +37,72 @@ struct Life {
 
 const Life kLives[] = {
     {"open", [](ScriptedLoop &, ScriptedLoop::Connection) {}},
-    {"open, unread", [](ScriptedLoop &s, ScriptedLoop::Connection c) {
+    {"open, unread",
+     [](ScriptedLoop &s, ScriptedLoop::Connection c) {
          c.wsi.disable(LWS_PROTON_READ);
          c.raw.peer_sends("unread");
          s.run();
      }},
-    {"open, rx full", [](ScriptedLoop &s, ScriptedLoop::Connection c) {
+    {"open, rx full",
+     [](ScriptedLoop &s, ScriptedLoop::Connection c) {
          c.wsi.disable(LWS_PROTON_READ);
          c.raw.peer_sends(pattern(2 * LWS_PROTON_RX_SMALL));
          c.wsi.send("unsent");  // or Proton 0.37 would not see the reset
          s.run();
      }},
-    {"open, unsent", [](ScriptedLoop &s, ScriptedLoop::Connection c) {
+    {"open, unsent",
+     [](ScriptedLoop &s, ScriptedLoop::Connection c) {
          c.wsi.send(pattern(kTx));
          s.run();
      }},
-    {"open, unsent and not given yet", [](ScriptedLoop &, ScriptedLoop::Connection c) {
-         c.wsi.send(pattern(kTx));
-     }},
-    {"open, both", [](ScriptedLoop &s, ScriptedLoop::Connection c) {
+    {"open, unsent and not given yet",
+     [](ScriptedLoop &, ScriptedLoop::Connection c) { c.wsi.send(pattern(kTx)); }},
+    {"open, both",
+     [](ScriptedLoop &s, ScriptedLoop::Connection c) {
          c.wsi.disable(LWS_PROTON_READ);
          c.raw.peer_sends("unread");
          c.wsi.send(pattern(kTx));
          s.run();
      }},
-    {"peer_closed", [](ScriptedLoop &s, ScriptedLoop::Connection c) {
+    {"peer_closed",
+     [](ScriptedLoop &s, ScriptedLoop::Connection c) {
          c.wsi.send("unsent");
          c.raw.peer_ends();
          s.run();
      }},
-    {"shut", [](ScriptedLoop &s, ScriptedLoop::Connection c) {
+    {"shut",
+     [](ScriptedLoop &s, ScriptedLoop::Connection c) {
          c.wsi.shutdown();
          s.run();
      }},
-    {"shut, unsent", [](ScriptedLoop &s, ScriptedLoop::Connection c) {
+    {"shut, unsent",
+     [](ScriptedLoop &s, ScriptedLoop::Connection c) {
          c.wsi.send("unsent");
          c.wsi.shutdown();
          s.run();
      }},
-    {"half_gone", [](ScriptedLoop &s, ScriptedLoop::Connection c) {
+    {"half_gone",
+     [](ScriptedLoop &s, ScriptedLoop::Connection c) {
          c.wsi.send("unsent");
          c.wsi.shutdown();
          c.raw.peer_ends();
          s.run();
      }},
-    {"closing", [](ScriptedLoop &s, ScriptedLoop::Connection c) {
+    {"closing",
+     [](ScriptedLoop &s, ScriptedLoop::Connection c) {
          c.wsi.send(pattern(kTx));
          c.wsi.close();
          s.run();
      }},
-    {"closing, not told yet", [](ScriptedLoop &s, ScriptedLoop::Connection c) {
+    {"closing, not told yet",
+     [](ScriptedLoop &s, ScriptedLoop::Connection c) {
          c.wsi.send(pattern(kTx));
          s.run();
          c.wsi.close();
      }},
     {"closed, not told yet", [](ScriptedLoop &, ScriptedLoop::Connection c) { c.wsi.close(); }},
-    {"shut and closed, not told yet", [](ScriptedLoop &s, ScriptedLoop::Connection c) {
+    {"shut and closed, not told yet",
+     [](ScriptedLoop &s, ScriptedLoop::Connection c) {
          c.wsi.shutdown();
          s.run();
          c.wsi.close();
@@ -100,7 +110,8 @@ const Life kLives[] = {
 };
 
 // For each life: `lose` it, and look that both sides have let go and lws was told at most once.
-template <class Lose> void for_each_life(ScriptedLoop &s, const Lose &lose) {
+template <class Lose>
+void for_each_life(ScriptedLoop &s, const Lose &lose) {
     for (const Life &life : kLives) {
         for (bool lws_closes_at_once : {true, false}) {
             ScriptedLoop::Connection c = s.connect();
@@ -234,8 +245,8 @@ void buffers_are_taken_back_before_the_disconnect_is_told(ScriptedLoop &s) {
     s.run();
     size_t with_proton = 99;
     wsi.on_service = [&](Wsi &w, int) {
-        with_proton = raw.unread.size() + raw.read.size() + raw.unwritten.size() +
-                      raw.written.size();
+        with_proton =
+            raw.unread.size() + raw.read.size() + raw.unwritten.size() + raw.written.size();
         w.close();
     };
     raw.peer_resets();

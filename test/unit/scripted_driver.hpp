@@ -42,7 +42,8 @@ public:
     enum Adopt { adopted, not_adopted };
 
     explicit Driver(DriverLoop &loop, Adopt adopt = adopted, int tsi = 0)
-        : loop_(loop), d_(lws_proton_driver_new(
+        : loop_(loop),
+          d_(lws_proton_driver_new(
               loop.loop, tsi, [](void *self) { static_cast<Driver *>(self)->wakes++; }, this)) {
         CHECK(d_);
         if (adopt == adopted) {
@@ -114,7 +115,8 @@ private:
 };
 
 // A test with a loop of its own, after which the loop must hold nothing.
-template <void (*Body)(DriverLoop &)> void in_driver_loop() {
+template <void (*Body)(DriverLoop &)>
+void in_driver_loop() {
     DriverLoop loop;
     Body(loop);
     loop.check_nothing_left();
@@ -123,4 +125,4 @@ template <void (*Body)(DriverLoop &)> void in_driver_loop() {
 }  // namespace scripted
 
 #define DRIVER_TEST(name)                                                                          \
-    {#name, e2e::run_body<scripted::in_driver_loop<name>>, nullptr, nullptr, nullptr}
+    { #name, e2e::run_body < scripted::in_driver_loop < name>>, nullptr, nullptr, nullptr }

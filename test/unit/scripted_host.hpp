@@ -36,7 +36,7 @@ public:
 
     std::function<void(Wsi &, int events)> on_service = as_lws;
 
-    lws_proton_conn *conn;  // null: closed
+    lws_proton_conn *conn;   // null: closed
     std::vector<int> calls;  // the events of each
     std::string received;
     std::string to_send;

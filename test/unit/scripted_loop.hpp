@@ -33,8 +33,7 @@ public:
     Wsi &listen() {
         int port = 0;
         char why[100];
-        lws_proton_conn *conn =
-            lws_proton_loop_listen(loop, nullptr, &port, why, sizeof(why));
+        lws_proton_conn *conn = lws_proton_loop_listen(loop, nullptr, &port, why, sizeof(why));
         CHECK(conn);
         listeners.push_back(std::make_unique<Wsi>(conn));
         Wsi &wsi = *listeners.back();
@@ -74,11 +73,17 @@ public:
     }
 
     // One batch. False: there is none.
-    bool run_one(int tsi = 0) {
-        if (!proton.has_work())
+    bool run_one() {
+        pn_event_batch_t *batch = pn_proactor_get(lws_proton_loop_proactor(loop));
+        if (!batch)
             return false;
-        lws_proton_loop_turn(loop, tsi, 0);
+        lws_proton_loop_dispatch(loop, batch);
         return true;
+    }
+
+    // The next batch, also if that is the timeout's.
+    void wait_one() {
+        lws_proton_loop_dispatch(loop, pn_proactor_wait(lws_proton_loop_proactor(loop)));
     }
 
     // All batches there are.
@@ -127,7 +132,8 @@ private:
     static constexpr int kEndless = 10000;
 };
 
-template <void (*Body)(ScriptedLoop &), Version version, int threads> void in_scripted_loop() {
+template <void (*Body)(ScriptedLoop &), Version version, int threads>
+void in_scripted_loop() {
     ScriptedLoop s(version, threads);
     Body(s);
     s.finish();
@@ -136,9 +142,10 @@ template <void (*Body)(ScriptedLoop &), Version version, int threads> void in_sc
 }  // namespace scripted
 
 #define SCRIPTED_TEST(name, version, threads, suffix)                                              \
-    {#name suffix,                                                                                 \
-     e2e::run_body<scripted::in_scripted_loop<name, scripted::Version::version, threads>>,         \
-     nullptr, nullptr, nullptr}
+    {                                                                                              \
+#name suffix, e2e::run_body < scripted::in_scripted_loop < name,                           \
+            scripted::Version::version, threads>>, nullptr, nullptr, nullptr                       \
+    }
 
 // A test that holds for both versions of Proton; for a loop with one thread, or with two.
 #define PROTON_TEST(name)                                                                          \

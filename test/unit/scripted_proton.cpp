@@ -135,8 +135,10 @@ pn_proactor_t *pn_proactor(void) {
     return reinterpret_cast<pn_proactor_t *>(&p);
 }
 
-void pn_proactor_free(pn_proactor_t *) {
+void pn_proactor_free(pn_proactor_t *proactor) {
     Proton &p = Proton::the();
+    if (!proactor)
+        violation("pn_proactor_free() of none, which Proton does not take");
     p.proactors_freed++;
     for (auto &c : p.connections)
         if (c->accepted && !c->freed)

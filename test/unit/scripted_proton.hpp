@@ -84,9 +84,9 @@ struct pn_raw_connection_t {
     bool says_disconnected_twice = false;  // in one batch
 
     // What the glue did.
-    std::vector<uint32_t> read_sizes;      // capacity of each read buffer given
-    std::vector<uint32_t> written_sizes;   // of each buffer to write
-    std::vector<pn_event_type_t> events;   // that it was given
+    std::vector<uint32_t> read_sizes;     // capacity of each read buffer given
+    std::vector<uint32_t> written_sizes;  // of each buffer to write
+    std::vector<pn_event_type_t> events;  // that it was given
     int wakes = 0;
     int closes = 0;
     int write_closes = 0;
@@ -181,8 +181,8 @@ public:
     bool no_connection = false;  // pn_raw_connection() is out of memory
     bool no_listener = false;
     std::string listen_error;
-    size_t send_at_most = SIZE_MAX;    // bytes in one send
-    std::function<void()> on_accept;   // when pn_listener_raw_accept() begins
+    size_t send_at_most = SIZE_MAX;   // bytes in one send
+    std::function<void()> on_accept;  // when pn_listener_raw_accept() begins
 
     // A batch is due.
     bool has_work() const;

@@ -105,8 +105,8 @@ void pn_raw_connection_t::write_socket() {
     while (can_write()) {
         Loan &loan = unwritten.front();
         const pn_raw_buffer_t &b = loan.buffer;
-        const size_t n = std::min({size_t(b.size - unwritten_offset), peer_takes,
-                                   Proton::the().send_at_most});
+        const size_t n =
+            std::min({size_t(b.size - unwritten_offset), peer_takes, Proton::the().send_at_most});
         check_unchanged(loan);
         peer_got.append(loan.bytes, b.offset + unwritten_offset, n);
         if (peer_takes != SIZE_MAX)
