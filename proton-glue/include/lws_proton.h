@@ -63,8 +63,8 @@ typedef struct pn_proactor_t pn_proactor_t;
  *
  * RX_SMALL: what an idle connection holds.  4 KiB doubled the I/O turns of
  * bursts of small messages, measured on Proton 0.37.
- * RX_LARGE: what it holds while reads fill the small one; the bound of the rx
- * window.
+ * RX_LARGE: what it is given after a read that filled what there was, until one
+ * does not; the bound of the rx window.
  * TX: the bound of the tx window.
  */
 #define LWS_PROTON_RX_SMALL	(8u * 1024u)
@@ -141,24 +141,30 @@ lws_proton_loop_stats(lws_proton_loop_t *loop);
  *
  * until lws_proton_driver_finished(d).
  *
- * All calls for one driver come from one thread at a time.
+ * All calls for one driver come from one thread at a time, and none from inside
+ * one of lws's callbacks of the same loop: each of them takes the pt, and may
+ * run lws's timers when it leaves it.  Free every driver before its context is
+ * destroyed.
  */
 typedef struct lws_proton_driver_t lws_proton_driver_t;
 
 /*
  * A driver for a new connection that pt `tsi` of the loop serves (-1: the one
- * with the fewest connections).  `wake` is called, from any thread, when lws_proton_driver_service() has something to do
- * that no call of the driver announced (lws wants to write, say, because of
- * another connection); it must only note the fact and return.  NULL: out of
- * memory.
+ * with the fewest connections).  NULL: out of memory.
+ *
+ * `wake` is called, from any thread, when lws_proton_driver_service() has
+ * something to do that no call of the driver announced (lws wants to write,
+ * say, because of another connection).  It is called with locks held: it must
+ * only note the fact and return, and call nothing here.
  */
 LWS_PROTON_EXTERN lws_proton_driver_t *
 lws_proton_driver_new(lws_proton_loop_t *loop, int tsi,
 		      void (*wake)(void *context), void *context);
 
 /*
- * The connection, as lws_sockfd_type: give it to lws_adopt_socket_vhost().  The
- * driver's until then; after it lws closes it.
+ * The connection, as lws_sockfd_type: give it to lws_adopt_socket_vhost(), from
+ * the thread that serves the loop.  The driver's until then; after it lws closes
+ * it.
  */
 LWS_PROTON_EXTERN struct lws_proton_conn *
 lws_proton_driver_conn(lws_proton_driver_t *d);
