@@ -6,9 +6,13 @@
 
 #include <lws_proton_host.h>
 
+/* lws_context_eventlibs_proton.state: a pt found that a callback asked for it */
+#define PROTON_DESTROY	(1u << 31)
+
 struct lws_context_eventlibs_proton {
 	lws_proton_loop_t	*loop;
-	/* atomic */
-	int			destroy; /* a pt found that it was asked for */
-	int			inside; /* threads in their turn of the loop */
+	/* atomic: how many threads call for service, and PROTON_DESTROY */
+	unsigned int		state;
+	/* for each tsi, its own thread's: it is one of them */
+	uint8_t			serving[LWS_MAX_SMP];
 };

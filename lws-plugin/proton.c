@@ -107,8 +107,8 @@ destroying:
 	/* asked for by a callback: the service that called us goes on with it */
 
 	if (pt->destroy_self)
-		__atomic_store_n(&cx_to_priv_proton(cx)->destroy, 1,
-				 __ATOMIC_RELEASE);
+		__atomic_or_fetch(&cx_to_priv_proton(cx)->state, PROTON_DESTROY,
+				  __ATOMIC_ACQ_REL);
 
 	return -1;
 }
@@ -229,32 +229,40 @@ static int
 elops_service_proton(struct lws_context *context, int timeout_ms, int tsi)
 {
 	struct lws_context_eventlibs_proton *priv = cx_to_priv_proton(context);
-	int n, inside;
+	unsigned int state;
+	int n;
 
-	if (__atomic_load_n(&priv->destroy, __ATOMIC_ACQUIRE))
-		return -1;
+	/* from its first turn on, until it is told -1 */
 
-	__atomic_add_fetch(&priv->inside, 1, __ATOMIC_ACQ_REL);
+	if (!priv->serving[tsi]) {
+		priv->serving[tsi] = 1;
+		__atomic_add_fetch(&priv->state, 1, __ATOMIC_ACQ_REL);
+	}
 
 	/* as in the poll() service, only a negative timeout means don't wait */
 
-	lws_proton_loop_turn(priv->loop, tsi, timeout_ms >= 0);
+	if (!(__atomic_load_n(&priv->state, __ATOMIC_ACQUIRE) &
+							PROTON_DESTROY))
+		lws_proton_loop_turn(priv->loop, tsi, timeout_ms >= 0);
 
-	if (__atomic_load_n(&priv->destroy, __ATOMIC_ACQUIRE))
-		for (n = 0; n < context->count_threads; n++) {
-			lws_sockfd_type c = lws_proton_loop_pipe(priv->loop, n);
-
-			c->ops->wake(c);
-		}
-
-	inside = __atomic_sub_fetch(&priv->inside, 1, __ATOMIC_ACQ_REL);
-
-	if (!__atomic_load_n(&priv->destroy, __ATOMIC_ACQUIRE))
+	if (!(__atomic_load_n(&priv->state, __ATOMIC_ACQUIRE) &
+							PROTON_DESTROY))
 		return 0;
 
-	/* whoever leaves last destroys what the others are done with */
+	/* have the others come back too; the last one destroys */
 
-	return inside ? -1 : 1;
+	for (n = 0; n < context->count_threads; n++) {
+		lws_sockfd_type c = lws_proton_loop_pipe(priv->loop, n);
+
+		c->ops->wake(c);
+	}
+
+	priv->serving[tsi] = 0;
+	state = __atomic_sub_fetch(&priv->state, 1, __ATOMIC_ACQ_REL);
+
+	/* unless it was the last, the context may be gone now */
+
+	return state == PROTON_DESTROY ? 1 : -1;
 }
 
 static const struct lws_event_loop_ops event_loop_ops_proton = {

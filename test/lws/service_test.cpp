@@ -105,14 +105,18 @@ void a_callback_may_destroy_the_context(void **) {
             lws_context *context = create(threads);
             Timer timer;
             timer.to_destroy = context;
-            timer.set(context, LWS_US_PER_MS);
-            // As with poll(), whoever is told -1 does not come again: wait until all are inside.
-            std::atomic<int> started{0};
+            // The last of those that have asked for service destroys: all ask before the timer is
+            // set.
+            std::atomic<int> serving{0};
             std::vector<std::thread> servers;
             for (int tsi = 0; tsi < threads; tsi++)
                 servers.emplace_back([&, tsi] {
-                    for (started++; started < threads;)
-                        std::this_thread::yield();
+                    assert_int_equal(lws_service_tsi(context, -1, tsi), 0);
+                    serving++;
+                    while (tsi == 0 && serving < threads)
+                        lws_service_tsi(context, -1, tsi);
+                    if (tsi == 0)
+                        timer.set(context, LWS_US_PER_MS);
                     while (lws_service_tsi(context, 0, tsi) >= 0) {
                     }
                 });

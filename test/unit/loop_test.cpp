@@ -249,6 +249,37 @@ void whoever_is_interrupted_serves_the_pt_that_was_woken(ScriptedLoop &s) {
     CHECK(zero.wsi.calls.empty());
 }
 
+void an_interrupt_is_passed_on_to_the_thread_it_was_for(ScriptedLoop &s) {
+    Pipe zero(s, 0), one(s, 1);
+    const auto start = std::chrono::steady_clock::now();
+    s.proton.on_wait = [&] {
+        one.wake();
+        zero.wake();
+        turn(s, 1, true);  // the thread of pt 1 takes the interrupt
+    };
+    turn(s, 0, true);
+    CHECK_EQ(zero.wsi.calls.size(), 1u);
+    CHECK_EQ(one.wsi.calls.size(), 1u);
+    CHECK(std::chrono::steady_clock::now() == start);  // neither waited
+}
+
+void a_heartbeat_brings_every_waiting_thread_back(ScriptedLoop &s) {
+    const auto start = std::chrono::steady_clock::now();
+    s.proton.on_wait = [&s] { turn(s, 1, true); };
+    turn(s, 0, true);
+    CHECK_EQ(s.proton.waits, 2);
+    CHECK(std::chrono::steady_clock::now() - start == std::chrono::milliseconds(kHeartbeat));
+}
+
+void a_wake_that_comes_as_the_wait_begins_ends_it(ScriptedLoop &s) {
+    Pipe pipe(s);
+    const auto start = std::chrono::steady_clock::now();
+    s.proton.on_wait = [&pipe] { pipe.wake(); };
+    turn(s, 0, true);
+    CHECK_EQ(pipe.wsi.calls.size(), 1u);
+    CHECK(std::chrono::steady_clock::now() == start);
+}
+
 // Its beginning and end.
 
 void a_loop_counts_connections_and_buffers(ScriptedLoop &s) {
@@ -344,6 +375,9 @@ int main() {
         PROTON_TEST(a_wake_of_a_pipe_that_lws_does_not_have_is_no_harm),
         PROTON_TEST(a_pipe_is_no_stream),
         PROTON_TEST_TWO_PTS(whoever_is_interrupted_serves_the_pt_that_was_woken),
+        PROTON_TEST_TWO_PTS(an_interrupt_is_passed_on_to_the_thread_it_was_for),
+        PROTON_TEST_TWO_PTS(a_heartbeat_brings_every_waiting_thread_back),
+        PROTON_TEST(a_wake_that_comes_as_the_wait_begins_ends_it),
         PROTON_TEST(a_loop_counts_connections_and_buffers),
         PROTON_TEST(buffers_of_many_connections_are_not_all_kept),
         PROTON_TEST(a_loop_is_found_by_its_user),

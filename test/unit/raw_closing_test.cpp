@@ -252,6 +252,34 @@ void lws_answers_after_the_peer_has_ended_and_closes(ScriptedLoop &s) {
     CHECK(raw.freed);
 }
 
+void what_was_closed_for_lack_of_memory_is_still_lws_s_to_close(ScriptedLoop &s) {
+    auto [raw, wsi] = s.connect();
+    wsi.closes_at_end = false;
+    raw.peer_takes = 0;
+    wsi.send("unsent");
+    raw.peer_sends(pattern(LWS_PROTON_RX_SMALL));  // the next buffer is to be large
+    {
+        const OutOfMemory none(LWS_PROTON_RX_LARGE);
+        s.run();
+    }
+    CHECK_EQ(raw.closes, 1);
+    CHECK(!raw.freed);  // the peer keeps it waiting
+    CHECK_EQ(wsi.received.size(), LWS_PROTON_RX_SMALL);
+    wsi.calls.clear();
+    wsi.enable(LWS_PROTON_WRITE);  // of which Proton hears no more
+    s.run();
+    CHECK_EQ(wsi.count(LWS_PROTON_WRITE), 1u);
+    wsi.close();
+    s.run();
+    CHECK_EQ(s.stats().lingering, 1u);
+    raw.peer_takes = SIZE_MAX;
+    s.run();
+    CHECK_EQ(raw.peer_got, "unsent");
+    CHECK_EQ(raw.closes, 1);
+    CHECK(raw.freed);
+    CHECK_EQ(s.stats().lingering, 0u);
+}
+
 void many_may_linger_and_then_new_connections_are_refused(ScriptedLoop &s) {
     for (int i = 0; i < LWS_PROTON_LINGER_MAX; i++) {
         auto [raw, wsi] = s.connect();
@@ -380,6 +408,7 @@ int main() {
         PROTON_TEST(lws_closes_first_and_then_the_write_under_way_fails),
         PROTON_TEST(the_write_under_way_fails_first_and_then_lws_closes),
         PROTON_TEST(lws_answers_after_the_peer_has_ended_and_closes),
+        PROTON_TEST(what_was_closed_for_lack_of_memory_is_still_lws_s_to_close),
         PROTON_TEST(many_may_linger_and_then_new_connections_are_refused),
         PROTON_TEST(refusing_is_said_again_after_it_had_ended),
         PROTON_TEST(lingering_is_reported_once_it_is_long),

@@ -86,8 +86,9 @@ void Proton::done(pn_event_batch_t *batch) {
         violation("a batch was handed back twice");
     if (batch->raw)
         batch->raw->done();
-    else if (!batch->events.empty())
+    else if (!batch->listener && !batch->events.empty())
         violation("a batch was handed back with an event left in it");
+    // What a listener has left comes again.
     if (batch->listener && batch->current.type == PN_LISTENER_CLOSE)
         batch->listener->freed = true;
     batch->working = false;
@@ -106,11 +107,25 @@ void Proton::set_timeout(pn_millis_t ms) {
 
 }  // namespace scripted
 
+bool pn_listener_t::due() const {
+    std::lock_guard<std::mutex> lock(mutex);
+    return !freed && (!batch.events.empty() || waiting);
+}
+
 void pn_listener_t::close() {
-    if (std::exchange(closed, true))
+    std::lock_guard<std::mutex> lock(mutex);
+    if (closed.exchange(true))
         return;
     waiting = 0;
     batch.events.push_back(PN_LISTENER_CLOSE);
+}
+
+bool pn_listener_t::accept() {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (closed || !waiting)
+        return false;
+    waiting--;
+    return true;
 }
 
 namespace {
@@ -152,6 +167,8 @@ pn_event_batch_t *pn_proactor_get(pn_proactor_t *) {
 pn_event_batch_t *pn_proactor_wait(pn_proactor_t *) {
     Proton &p = Proton::the();
     p.waits++;
+    if (const auto others = std::exchange(p.on_wait, nullptr))
+        others();
     if (!p.has_work())
         p.wait_for_timeout();
     return p.next_batch();
@@ -174,8 +191,12 @@ pn_event_t *pn_event_batch_next(pn_event_batch_t *batch) {
         violation("use of a batch that was handed back");
     if (batch->raw)
         batch->raw->advance(true);
-    if (batch->listener && batch->events.empty() && batch->listener->waiting)
-        batch->events.push_back(PN_LISTENER_ACCEPT);
+    std::unique_lock<std::mutex> lock;
+    if (batch->listener) {
+        lock = std::unique_lock<std::mutex>(batch->listener->mutex);
+        if (batch->events.empty() && batch->listener->waiting)
+            batch->events.push_back(PN_LISTENER_ACCEPT);
+    }
     if (batch->events.empty())
         return nullptr;
     batch->current = {batch->events.front(), batch->raw, batch->listener};
@@ -233,9 +254,8 @@ void pn_listener_raw_accept(pn_listener_t *listener, pn_raw_connection_t *c) {
     pn_listener_t &l = alive(listener);
     if (Proton::the().on_accept)
         Proton::the().on_accept();
-    if (l.closed || !l.waiting)
+    if (!l.accept())
         return;
-    l.waiting--;
     c->accepted = true;
     c->peer_address.v4.sin_family = AF_INET;
     c->peer_address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

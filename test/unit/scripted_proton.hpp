@@ -12,11 +12,13 @@
 
 #include <netinet/in.h>
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -136,12 +138,14 @@ struct pn_listener_t {
     std::string address;
     int backlog = 0;
     size_t waiting = 0;  // connections that may be accepted
-    bool closed = false;
-    bool freed = false;  // Proton is done with it
+    std::atomic<bool> closed{false};
+    std::atomic<bool> freed{false};  // Proton is done with it
 
-    bool due() const { return !freed && (!batch.events.empty() || waiting); }
+    bool due() const;
     void close();
+    bool accept();
 
+    mutable std::mutex mutex;  // lws may close it while another thread has its batch
     void *context = nullptr;
     pn_netaddr_t bound;
     pn_condition_t condition;
@@ -183,6 +187,8 @@ public:
     std::string listen_error;
     size_t send_at_most = SIZE_MAX;   // bytes in one send
     std::function<void()> on_accept;  // when pn_listener_raw_accept() begins
+    // When pn_proactor_wait() begins, once: what other threads do while one waits.
+    std::function<void()> on_wait;
 
     // A batch is due.
     bool has_work() const;
