@@ -32,6 +32,7 @@ void an_idle_connection_holds_one_small_buffer(ScriptedLoop &s) {
         s.run();
     }
     CHECK_EQ(raw.unread.size(), 1u);
+    CHECK_EQ(raw.read_sizes.back(), kSmall);  // all of it
     CHECK_EQ(s.stats().buffer_bytes, kSmall);
     CHECK_EQ(wsi.calls.size(), 10u);
 }
