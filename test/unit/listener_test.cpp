@@ -59,6 +59,18 @@ void no_memory_for_a_listener_is_a_listen_that_fails(ScriptedLoop &s) {
     std::string why;
     CHECK(!try_to_listen(s, "192.0.2.1", port, why));
     CHECK_EQ(why, "listen on 192.0.2.1:80: out of memory");
+    s.proton.no_listener = false;
+    const OutOfMemory none;
+    CHECK(!try_to_listen(s, "192.0.2.1", port, why));
+    CHECK(why.find("out of memory") != std::string::npos);
+}
+
+void an_address_that_is_too_long_is_a_listen_that_fails(ScriptedLoop &s) {
+    int port = 80;
+    std::string why;
+    CHECK(!try_to_listen(s, std::string(5000, 'a').c_str(), port, why));
+    CHECK(why.find("too long") != std::string::npos);
+    CHECK(s.proton.listeners.empty());
 }
 
 void a_connection_is_offered_in_its_own_first_batch(ScriptedLoop &s) {
@@ -286,6 +298,7 @@ int main() {
         PROTON_TEST(any_port_is_answered_with_the_one_taken),
         PROTON_TEST(a_listen_that_fails_says_why_and_leaves_nothing),
         PROTON_TEST(no_memory_for_a_listener_is_a_listen_that_fails),
+        PROTON_TEST(an_address_that_is_too_long_is_a_listen_that_fails),
         PROTON_TEST(a_connection_is_offered_in_its_own_first_batch),
         PROTON_TEST(what_came_with_the_connection_is_not_lost),
         PROTON_TEST(lws_may_serve_a_connection_while_it_adopts_it),
