@@ -36,6 +36,9 @@ constexpr std::chrono::milliseconds kQuiet{300};
 
 constexpr size_t kReaders = 4;
 
+// The mirror's ring full of pieces: what it may hold on top of the connections' windows.
+constexpr size_t kRingKib = MirrorRoom::kRing * MirrorRoom::kPiece / 1024;
+
 // A room with a flooder, some readers, and checks that all of them see the flooder's stream.
 class Flood {
 public:
@@ -174,8 +177,6 @@ private:
 
 void a_stopped_reader_stops_the_flood_at_its_source_and_loses_nothing()
 {
-    // The mirror's ring is full of pieces, on top of the connections' windows.
-    constexpr size_t kRingKib = MirrorRoom::kRing * MirrorRoom::kPiece / 1024;
     constexpr size_t kConnections = kReaders + 2;
     constexpr size_t kMostGrowthKib =
         kConnections * kBusyConnectionKib + kRingKib + kProcessSlackKib;
@@ -189,7 +190,7 @@ void a_stopped_reader_stops_the_flood_at_its_source_and_loses_nothing()
     CHECK(flood.flood_until_quiet());
     flood.check_quenched();
 
-    const size_t growth = server.rss_kib() - std::min(server.rss_kib(), rss_before);
+    const size_t growth = server.rss_growth_kib(rss_before);
     const uint64_t read_by_others = flood.least_read();
     printf("             the others read %llu bytes before the flood stopped; RSS grew by %zu KiB\n",
            static_cast<unsigned long long>(read_by_others), growth);
@@ -325,7 +326,6 @@ void a_flooder_that_dies_while_it_is_stopped_leaves_nothing_behind()
 
 void a_client_that_floods_and_never_reads_stops_itself()
 {
-    constexpr size_t kRingKib = MirrorRoom::kRing * MirrorRoom::kPiece / 1024;
     ServerProcess server;
     MirrorRoom room(server);
     WsClient &client = room.join({16 * 1024, 64 * 1024});
@@ -347,7 +347,7 @@ void a_client_that_floods_and_never_reads_stops_itself()
         drive_until(room.clients(), queue_more, Deadline(kQuiet));
     } while (sent != before);
     CHECK(client.socket().unsent() > 0);
-    const size_t growth = server.rss_kib() - std::min(server.rss_kib(), rss_before);
+    const size_t growth = server.rss_growth_kib(rss_before);
     printf("             it sent %llu bytes; RSS grew by %zu KiB\n",
            static_cast<unsigned long long>(sent), growth);
     if (!kSanitized)

@@ -8,7 +8,6 @@
 #include "temporary_directory.hpp"
 #include "test_main.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <sstream>
@@ -76,7 +75,7 @@ public:
         await("every descriptor to go", [&] { return all_gone(); });
     }
 
-    size_t rss_growth() const { return server.rss_kib() - std::min(server.rss_kib(), idle_rss); }
+    size_t rss_growth() const { return server.rss_growth_kib(idle_rss); }
 
     // The last line with which the glue reported lingering connections: "lws_proton: N connections
     // linger: ...".

@@ -44,17 +44,23 @@ std::string long_text(size_t length)
     return text;
 }
 
-// Every client receives exactly `text`, in whatever pieces.
-void check_all_receive(MirrorRoom &room, const std::string &text)
+// Until every client has at least so many bytes waiting.
+void drive_until_bytes(MirrorRoom &room, const std::string &what, size_t bytes)
 {
-    room.drive("the whole text for each client", [&] {
+    room.drive(what, [&] {
         for (const auto &client : room.clients())
-            if (waiting_bytes(*client) < text.size()) {
+            if (waiting_bytes(*client) < bytes) {
                 CHECK(client->state() == WsClient::State::open);
                 return false;
             }
         return true;
     });
+}
+
+// Every client receives exactly `text`, in whatever pieces.
+void check_all_receive(MirrorRoom &room, const std::string &text)
+{
+    drive_until_bytes(room, "the whole text for each client", text.size());
     for (const auto &client : room.clients())
         CHECK(take_text(*client) == text);
 }
@@ -98,14 +104,6 @@ void ten_clients_see_the_same_order_and_every_sender_s_own()
     room.join(kClients);
     std::vector<std::string> sent(kClients);
     size_t total = 0;
-    const auto all_is_there = [&] {
-        for (const auto &client : room.clients())
-            if (waiting_bytes(*client) < total) {
-                CHECK(client->state() == WsClient::State::open);
-                return false;
-            }
-        return true;
-    };
     for (size_t i = 0; i < kClients * kMessages; ++i) {
         const size_t sender = i % kClients;
         std::string text(1 + i * 37 % 400, '\0');
@@ -116,9 +114,9 @@ void ten_clients_see_the_same_order_and_every_sender_s_own()
         room[sender].queue_frame(Opcode::text, text);
         total += text.size();
         if ((i + 1) % at_once == 0)
-            room.drive("every byte so far for each client", all_is_there);
+            drive_until_bytes(room, "every byte so far for each client", total);
     }
-    room.drive("every byte for each client", all_is_there);
+    drive_until_bytes(room, "every byte for each client", total);
 
     const std::string order = take_text(room[0]);
     for (size_t i = 1; i < kClients; ++i)

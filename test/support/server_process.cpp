@@ -169,6 +169,12 @@ size_t ServerProcess::rss_kib() const
     FAIL("no VmRSS: the server is gone");
 }
 
+size_t ServerProcess::rss_growth_kib(size_t before) const
+{
+    const size_t now = rss_kib();
+    return now > before ? now - before : 0;
+}
+
 size_t ServerProcess::fd_count() const
 {
     DIR *directory = opendir(("/proc/" + std::to_string(pid_) + "/fd").c_str());

@@ -32,6 +32,8 @@ public:
 
     bool running();
     size_t rss_kib() const;
+    // By how much that is more than `before`; 0 if it is less.
+    size_t rss_growth_kib(size_t before) const;
     size_t fd_count() const;
     std::string log() const;
 
