@@ -12,17 +12,24 @@ set(lws_proton_lws_options
     -DLWS_MAX_SMP=32
     # Protocols.
     -DLWS_IPV6=ON
-    -DLWS_WITH_SSL=OFF
-    -DLWS_WITHOUT_CLIENT=ON
+    -DLWS_WITH_SSL=ON
+    -DLWS_WITH_HTTP2=ON
+    -DLWS_WITHOUT_CLIENT=OFF
     -DLWS_WITHOUT_EXTENSIONS=OFF
     -DLWS_WITH_ZLIB=ON
-    # Of its programs, the test server only: it serves the mirror demo, unmodified.
+    -DLWS_ROLE_RAW_PROXY=ON
+    # What a server usually has.
+    -DLWS_WITH_RANGES=ON
+    -DLWS_WITH_HTTP_PROXY=ON
+    -DLWS_WITH_HTTP_BASIC_AUTH=ON
+    -DLWS_WITH_ACCESS_LOG=ON
+    -DLWS_WITH_PEER_LIMITS=ON
+    # Its test server and client.
     -DLWS_WITHOUT_TESTAPPS=OFF
     -DLWS_LINK_TESTAPPS_DYNAMIC=ON
     -DLWS_WITHOUT_TEST_SERVER_EXTPOLL=ON
     -DLWS_WITHOUT_TEST_PING=ON
-    -DLWS_WITHOUT_TEST_CLIENT=ON
-    -DLWS_WITH_MINIMAL_EXAMPLES=OFF
+    -DLWS_WITH_MINIMAL_EXAMPLES=${LWS_PROTON_LWS_TESTS}
     # Without git, the library's version string holds no commit, user or host name.
     -DCMAKE_DISABLE_FIND_PACKAGE_Git=ON)
 

@@ -34,10 +34,6 @@ set(LWS_PROTON_INCOMPATIBLE
 	LWS_WITH_ULOOP
 	LWS_WITH_STATIC)
 
-# Not done yet.
-set(LWS_PROTON_LATER
-	LWS_WITH_SSL)
-
 foreach(opt ${LWS_PROTON_INCOMPATIBLE})
 	if (${opt})
 		message(FATAL_ERROR "${opt} cannot be used with LWS_PROTON: it needs file descriptors of its own, or a static library, which LWS_PROTON has not. Set one of the two to OFF")
@@ -45,17 +41,12 @@ foreach(opt ${LWS_PROTON_INCOMPATIBLE})
 	set(${opt} OFF CACHE BOOL "not with LWS_PROTON")
 endforeach()
 
-foreach(opt ${LWS_PROTON_LATER})
+# TLS is a BIO of OpenSSL's: other libraries want a descriptor.
+foreach(opt LWS_WITH_MBEDTLS LWS_WITH_WOLFSSL LWS_WITH_CYASSL LWS_WITH_BORINGSSL LWS_WITH_SCHANNEL)
 	if (${opt})
-		message(FATAL_ERROR "${opt} is not supported with LWS_PROTON yet. Set one of the two to OFF")
+		message(FATAL_ERROR "${opt} cannot be used with LWS_PROTON: TLS needs OpenSSL there. Set one of the two to OFF")
 	endif()
-	set(${opt} OFF CACHE BOOL "not with LWS_PROTON yet")
 endforeach()
-
-if (DEFINED LWS_WITHOUT_CLIENT AND NOT LWS_WITHOUT_CLIENT)
-	message(FATAL_ERROR "clients are not supported with LWS_PROTON yet: LWS_WITHOUT_CLIENT has to be ON")
-endif()
-set(LWS_WITHOUT_CLIENT ON CACHE BOOL "no clients with LWS_PROTON yet")
 
 if (DEFINED LWS_WITH_EVLIB_PLUGINS AND NOT LWS_WITH_EVLIB_PLUGINS)
 	message(FATAL_ERROR "LWS_PROTON is an event library plugin: LWS_WITH_EVLIB_PLUGINS has to be ON")

@@ -171,6 +171,18 @@ lws_plat_set_socket_options_ip(lws_sockfd_type fd, uint8_t pri, int lws_flags)
 	return 0;
 }
 
+#if defined(LWS_WITH_CLIENT)
+int
+lws_socket_bind(struct lws_vhost *vhost, struct lws *wsi,
+		lws_sockfd_type sockfd, int port, const char *iface, int af)
+{
+	lwsl_wsi_err(wsi, "LWS_PROTON can't bind a client to '%s': Proton "
+			  "connects from any address, leave .iface NULL", iface);
+
+	return LWS_ITOSA_NOT_EXIST;
+}
+#endif
+
 int
 lws_plat_BINDTODEVICE(lws_sockfd_type fd, const char *ifname)
 {
@@ -192,6 +204,14 @@ int
 _lws_plat_service_forced_tsi(struct lws_context *context, int tsi)
 {
 	struct lws_context_per_thread *pt = &context->pt[tsi];
+
+#if defined(LWS_WITH_SYS_SMD)
+	if (!tsi && lws_smd_message_pending(context)) {
+		lws_smd_msg_distribute(context);
+		if (lws_smd_message_pending(context))
+			lws_cancel_service(context);
+	}
+#endif
 
 	/*
 	 * The loop serves what lws holds for a connection with the connection,

@@ -9,6 +9,14 @@
 /* lws_context_eventlibs_proton.state: a pt found that a callback asked for it */
 #define PROTON_DESTROY	(1u << 31)
 
+#define wsi_to_priv_proton(_w) \
+		((struct lws_wsi_eventlibs_proton *)(_w)->evlib_wsi)
+
+struct lws_wsi_eventlibs_proton {
+	lws_proton_lookup_t	*lookup;	/* under way */
+	lws_usec_t		lookup_until;	/* 0, or it failed so far */
+};
+
 struct lws_context_eventlibs_proton {
 	lws_proton_loop_t	*loop;
 	/* atomic: how many threads call for service, and PROTON_DESTROY */

@@ -29,16 +29,22 @@ lws_plat_proton_accept(struct lws_proton_conn *listener, struct sockaddr *sa,
 	return c;
 }
 
-#undef LWS_SOCK_INVALID
 #define LWS_SOCK_INVALID NULL
 
 #undef compatible_close
 #define compatible_close(_c) ((_c)->ops->close(_c))
 
-#define recv(_c, _buf, _len, _flags)	((_c)->ops->recv(_c, _buf, _len))
+#define recv(_c, _buf, _len, _flags) \
+		((_flags) & MSG_PEEK ? (_c)->ops->peek(_c, _buf, _len) : \
+				       (_c)->ops->recv(_c, _buf, _len))
 #define send(_c, _buf, _len, _flags)	((_c)->ops->send(_c, _buf, _len))
 #define shutdown(_c, _how)		((_c)->ops->shutdown(_c))
 #define getpeername(_c, _sa, _len)	((_c)->ops->peer_name(_c, _sa, _len))
+#define getsockname(_c, _sa, _len)	((_c)->ops->local_name(_c, _sa, _len))
+#define connect(_c, _sa, _len)		((_c)->ops->connect(_c, _sa, _len))
+/* lws asks for SO_ERROR only */
+#define getsockopt(_c, _lev, _opt, _v, _len) \
+		(*(_v) = (_c)->ops->connect_error(_c), (void)(_len), 0)
 #define accept(_c, _sa, _len)		lws_plat_proton_accept(_c, _sa, _len)
 
 /* the connection knows its wsi: there is no table to keep */
@@ -46,5 +52,17 @@ lws_plat_proton_accept(struct lws_proton_conn *listener, struct sockaddr *sa,
 #define insert_wsi(_cx, _wsi)		((_wsi)->desc.sockfd->wsi = (_wsi), 0)
 /* ... and forgets it by itself when it is closed */
 #define delete_from_fd(_cx, _c)		do { } while (0)
+
+#if defined(LWS_WITH_TLS)
+struct ssl_st;
+
+/* as SSL_set_fd(), but 1: out of memory */
+int
+lws_plat_proton_ssl_set_conn(struct ssl_st *ssl, struct lws_proton_conn *c);
+
+/* as SSL_get_fd() */
+struct lws_proton_conn *
+lws_plat_proton_ssl_conn(const struct ssl_st *ssl);
+#endif
 
 #endif

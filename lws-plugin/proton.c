@@ -29,6 +29,8 @@
 #include "private-lib-core.h"
 #include "private-lib-event-libs-proton.h"
 
+#include <netdb.h>
+
 #define cx_to_priv_proton(_cx) \
 		((struct lws_context_eventlibs_proton *)(_cx)->evlib_ctx)
 
@@ -70,6 +72,12 @@ proton_pending(void *user, struct lws_proton_conn *c)
 
 	if (lwsi_state(wsi) == LRS_DEFERRING_ACTION)
 		return 0;
+
+#if defined(LWS_WITH_TLS)
+	/* decrypted, and held by OpenSSL: the network has nothing to say of it */
+	if (wsi->tls.ssl && !lws_dll2_is_detached(&wsi->tls.dll_pending_tls))
+		return 1;
+#endif
 
 	return lws_buflist_total_len(&wsi->buflist);
 }
@@ -114,6 +122,40 @@ destroying:
 }
 
 static void
+proton_resolved(void *user, void *cookie, int error, struct addrinfo *result)
+{
+	struct lws *wsi = (struct lws *)cookie;
+	struct lws_wsi_eventlibs_proton *priv = wsi_to_priv_proton(wsi);
+	lws_usec_t now = lws_now_usecs();
+	char cce[64], *fail = NULL;
+
+	priv->lookup = NULL;
+
+	/*
+	 * lws asks again each second for whatever the name server may answer
+	 * later.  It would for ever: give up when a connect would.
+	 */
+
+	if (!priv->lookup_until)
+		priv->lookup_until = now + wsi->a.vhost->connect_timeout_secs *
+							LWS_US_PER_SEC;
+
+	if (!error)
+		priv->lookup_until = 0;
+	else
+		if (error != EAI_AGAIN || now >= priv->lookup_until) {
+			if (error == EAI_NONAME)
+				lws_strncpy(cce, "DNS NXDOMAIN", sizeof(cce));
+			else
+				lws_snprintf(cce, sizeof(cce), "DNS: %s",
+					     gai_strerror(error));
+			fail = cce;
+		}
+
+	lws_client_connect_2_resolved(wsi, error, result, fail);
+}
+
+static void
 proton_log(void *user, int level, const char *line)
 {
 	static const int levels[] = { LLL_ERR, LLL_WARN, LLL_INFO };
@@ -125,6 +167,7 @@ static const lws_proton_host_t proton_host = {
 	/* service */		proton_service,
 	/* pending */		proton_pending,
 	/* after */		proton_after,
+	/* resolved */		proton_resolved,
 	/* log */		proton_log,
 };
 
@@ -214,6 +257,42 @@ elops_listen_proton(struct lws_vhost *vhost)
 }
 
 static lws_sockfd_type
+elops_socket_proton(struct lws *wsi)
+{
+	struct lws_context *cx = wsi->a.context;
+
+	return lws_proton_loop_socket(cx_to_priv_proton(cx)->loop, wsi->tsi);
+}
+
+static int
+elops_resolve_proton(struct lws *wsi, const char *ads,
+		     const struct addrinfo *hints, struct addrinfo **result)
+{
+	struct lws_wsi_eventlibs_proton *priv = wsi_to_priv_proton(wsi);
+	struct lws_context *cx = wsi->a.context;
+	struct addrinfo numeric = *hints;
+
+	numeric.ai_flags |= AI_NUMERICHOST;
+	if (!getaddrinfo(ads, NULL, &numeric, result))
+		return 0;
+
+	priv->lookup = lws_proton_loop_resolve(cx_to_priv_proton(cx)->loop,
+					       wsi->tsi, ads, wsi);
+
+	return priv->lookup ? 1 : EAI_MEMORY;
+}
+
+static void
+elops_destroy_wsi_proton(struct lws *wsi)
+{
+	struct lws_wsi_eventlibs_proton *priv = wsi_to_priv_proton(wsi);
+
+	if (priv->lookup)
+		lws_proton_lookup_cancel(priv->lookup);
+	priv->lookup = NULL;
+}
+
+static lws_sockfd_type
 elops_pipe_proton(struct lws_context *context, int tsi)
 {
 	return lws_proton_loop_pipe(cx_to_priv_proton(context)->loop, tsi);
@@ -279,7 +358,7 @@ static const struct lws_event_loop_ops event_loop_ops_proton = {
 	/* io */			elops_io_proton,
 	/* run_pt */			NULL,
 	/* destroy_pt */		NULL,
-	/* destroy wsi */		NULL,
+	/* destroy wsi */		elops_destroy_wsi_proton,
 	/* foreign_thread */		NULL,
 
 	/* flags */			0,
@@ -287,9 +366,11 @@ static const struct lws_event_loop_ops event_loop_ops_proton = {
 	/* evlib_size_ctx */	sizeof(struct lws_context_eventlibs_proton),
 	/* evlib_size_pt */	0,
 	/* evlib_size_vh */	0,
-	/* evlib_size_wsi */	0,
+	/* evlib_size_wsi */	sizeof(struct lws_wsi_eventlibs_proton),
 
 	/* listen */			elops_listen_proton,
+	/* socket */			elops_socket_proton,
+	/* resolve */			elops_resolve_proton,
 	/* pipe */			elops_pipe_proton,
 	/* service */			elops_service_proton,
 	/* this_tsi */			elops_this_tsi_proton,

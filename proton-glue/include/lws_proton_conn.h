@@ -7,7 +7,7 @@
  * pointer to the struct below.  It is the whole contract between lws and what
  * moves the bytes.  lws reaches its own wsi through it in O(1), and does
  * through it what it would do to a socket: receive, send, stop sending, close,
- * ask who the peer is, accept, and wake the thread that waits.
+ * ask who the peer is, accept, connect, and wake the thread that waits.
  *
  * This header is included by the lws core, so it is C and depends on nothing.
  *
@@ -51,6 +51,8 @@ struct lws_proton_conn_ops {
 	 * was lost.
 	 */
 	ssize_t (*recv)(struct lws_proton_conn *c, void *buf, size_t len);
+	/* as recv, but the bytes stay */
+	ssize_t (*peek)(struct lws_proton_conn *c, void *buf, size_t len);
 	/*
 	 * Copies what fits into the tx window and returns that count, which may
 	 * be less than len.  EAGAIN: no room.  EPIPE: nothing can be sent any
@@ -67,8 +69,24 @@ struct lws_proton_conn_ops {
 	/* as getpeername().  ENOTCONN: no peer, or not known */
 	int (*peer_name)(struct lws_proton_conn *c, struct sockaddr *sa,
 			 socklen_t *len);
+	/* as getsockname().  ENOTCONN: not connected, or not known */
+	int (*local_name)(struct lws_proton_conn *c, struct sockaddr *sa,
+			  socklen_t *len);
+	/*
+	 * Begins to connect; once, on a connection that was made for it.
+	 * EINPROGRESS: it has begun, the end of it is ready for WRITE.
+	 */
+	int (*connect)(struct lws_proton_conn *c, const struct sockaddr *sa,
+		       socklen_t len);
+	/*
+	 * How connecting ended, as SO_ERROR tells: 0, or the errno.  ETIMEDOUT:
+	 * it has not ended yet.
+	 */
+	int (*connect_error)(struct lws_proton_conn *c);
 	/* the connection a listener was called READ for.  EAGAIN: none */
 	struct lws_proton_conn *(*accept)(struct lws_proton_conn *c);
+	/* unread bytes of the rx window */
+	size_t (*rx_used)(struct lws_proton_conn *c);
 	/* free bytes of the tx window */
 	size_t (*tx_room)(struct lws_proton_conn *c);
 	/*

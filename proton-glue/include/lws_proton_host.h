@@ -12,6 +12,7 @@
 #if !defined(LWS_PROTON_HOST_H)
 #define LWS_PROTON_HOST_H
 
+#include <netdb.h>
 #include <stdint.h>
 
 #include "lws_proton.h"
@@ -36,6 +37,13 @@ typedef struct lws_proton_host {
 	 * -1 if there is none.
 	 */
 	int64_t (*after)(void *user, int tsi);
+	/*
+	 * A lookup that was not cancelled has ended: `error` as getaddrinfo()
+	 * returns it, `result` (to be freed with freeaddrinfo()) if that is 0.
+	 * The lookup is gone.
+	 */
+	void (*resolved)(void *user, void *cookie, int error,
+			 struct addrinfo *result);
 	/* one line of log; level is LWS_PROTON_LOG_... */
 	void (*log)(void *user, int level, const char *line);
 } lws_proton_host_t;
@@ -78,6 +86,29 @@ lws_proton_loop_turn(lws_proton_loop_t *loop, int tsi, int wait);
 LWS_PROTON_EXTERN struct lws_proton_conn *
 lws_proton_loop_listen(lws_proton_loop_t *loop, const char *host, int *port,
 		       char *err, size_t err_len);
+
+/*
+ * A connection for a client that pt `tsi` serves, to be connected with
+ * lws_proton_conn_ops.connect.  The caller's: it closes it.  NULL: out of
+ * memory.  With the pt serialized.
+ */
+LWS_PROTON_EXTERN struct lws_proton_conn *
+lws_proton_loop_socket(lws_proton_loop_t *loop, int tsi);
+
+/*
+ * Looks a host name up in a thread of the C library's, so that the loop goes
+ * on; host->resolved() is told, with pt `tsi` serialized and `cookie`.  NULL:
+ * out of memory or threads.  With the pt serialized.
+ */
+typedef struct lws_proton_lookup_t lws_proton_lookup_t;
+
+LWS_PROTON_EXTERN lws_proton_lookup_t *
+lws_proton_loop_resolve(lws_proton_loop_t *loop, int tsi, const char *name,
+			void *cookie);
+
+/* host->resolved() will not be called for it.  With the pt serialized. */
+LWS_PROTON_EXTERN void
+lws_proton_lookup_cancel(lws_proton_lookup_t *lookup);
 
 /*
  * The wake pipe of tsi: wake()ing it gets it serviced with READ.  The loop's:

@@ -2,6 +2,7 @@
 //
 // The C face of the library: no exception and no C++ type crosses it.
 #include "driver_connection.hpp"
+#include "lookup.hpp"
 #include "loop.hpp"
 #include "lws_proton.h"
 #include "lws_proton_host.h"
@@ -11,6 +12,7 @@
 #include <new>
 
 using lws_proton::DriverConnection;
+using lws_proton::Lookup;
 using lws_proton::Loop;
 
 struct lws_proton_loop_t final : Loop {
@@ -80,6 +82,19 @@ void lws_proton_loop_turn(lws_proton_loop_t *loop, int tsi, int wait) {
 lws_proton_conn *lws_proton_loop_listen(lws_proton_loop_t *loop, const char *host, int *port,
                                         char *err, size_t err_len) {
     return loop->listen(host, port, err, err_len);
+}
+
+lws_proton_conn *lws_proton_loop_socket(lws_proton_loop_t *loop, int tsi) {
+    return loop->socket(tsi);
+}
+
+lws_proton_lookup_t *lws_proton_loop_resolve(lws_proton_loop_t *loop, int tsi, const char *name,
+                                             void *cookie) {
+    return reinterpret_cast<lws_proton_lookup_t *>(Lookup::start(*loop, tsi, name, cookie));
+}
+
+void lws_proton_lookup_cancel(lws_proton_lookup_t *lookup) {
+    reinterpret_cast<Lookup *>(lookup)->cancel();
 }
 
 lws_proton_conn *lws_proton_loop_pipe(lws_proton_loop_t *loop, int tsi) {

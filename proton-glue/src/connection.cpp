@@ -12,14 +12,19 @@ thread_local Connection *Connection::current_ = nullptr;
 
 const lws_proton_conn_ops Connection::kOps = {
     [](lws_proton_conn *c, void *buf, size_t len) { return from(c)->recv(buf, len); },
+    [](lws_proton_conn *c, void *buf, size_t len) { return from(c)->peek(buf, len); },
     [](lws_proton_conn *c, const void *buf, size_t len) { return from(c)->send(buf, len); },
     [](lws_proton_conn *c) { return from(c)->shutdown(); },
     [](lws_proton_conn *c) { return from(c)->close(); },
     [](lws_proton_conn *c, sockaddr *sa, socklen_t *len) { return from(c)->peer_name(sa, len); },
+    [](lws_proton_conn *c, sockaddr *sa, socklen_t *len) { return from(c)->local_name(sa, len); },
+    [](lws_proton_conn *c, const sockaddr *sa, socklen_t len) { return from(c)->connect(sa, len); },
+    [](lws_proton_conn *c) { return from(c)->connect_error(); },
     [](lws_proton_conn *) -> lws_proton_conn * {
         errno = EINVAL;
         return nullptr;
     },
+    [](lws_proton_conn *c) -> size_t { return from(c)->rx_.used(); },
     [](lws_proton_conn *c) -> size_t {
         const Connection *self = from(c);
         return self->tx_.acquired() ? self->tx_.room() : LWS_PROTON_TX;
@@ -31,8 +36,9 @@ const lws_proton_conn_ops Connection::kOps = {
     },
 };
 
-Connection::Connection(Loop &loop, int tsi_) noexcept
-    : lws_proton_conn{&kOps, nullptr, tsi_}, loop_(loop), rx_(loop.pool()), tx_(loop.pool()) {
+Connection::Connection(Loop &loop, int tsi_, State state) noexcept
+    : lws_proton_conn{&kOps, nullptr, tsi_}, loop_(loop), rx_(loop.pool()), tx_(loop.pool()),
+      state_(state) {
     loop_.connection_born(tsi);
 }
 
@@ -83,6 +89,16 @@ ssize_t Connection::recv(void *buf, size_t len) noexcept {
             kick();  // the transport may read on
         return n;
     }
+    return nothing_to_recv();
+}
+
+ssize_t Connection::peek(void *buf, size_t len) noexcept {
+    if (const uint32_t n = rx_.peek(buf, len))
+        return n;
+    return nothing_to_recv();
+}
+
+ssize_t Connection::nothing_to_recv() const noexcept {
     switch (state_) {
     case State::peer_closed:
     case State::half_gone:
@@ -124,6 +140,23 @@ ssize_t Connection::send(const void *buf, size_t len) noexcept {
     return n;
 }
 
+int Connection::connect(const sockaddr *, socklen_t) noexcept {
+    errno = EISCONN;
+    return -1;
+}
+
+int Connection::connect_error() const noexcept {
+    switch (state_) {
+    case State::unconnected:
+    case State::opening:
+        return ETIMEDOUT;
+    case State::unreached:
+        return connect_error_;
+    default:
+        return 0;
+    }
+}
+
 int Connection::shutdown() noexcept {
     on(Event::shutdown);
     return 0;
@@ -159,8 +192,12 @@ bool Connection::writable() const noexcept {
 
 int Connection::ready() noexcept {
     const int enabled = enabled_;
-    const bool write = (enabled & LWS_PROTON_WRITE) && writable() && state_ != State::lost &&
-                       state_ != State::opening;
+    if (state_ == State::unconnected || state_ == State::opening)
+        return 0;
+    // Who connects waits for WRITE; then it asks how it went.
+    if (state_ == State::unreached)
+        return hangup_told_ ? 0 : enabled & LWS_PROTON_WRITE ? LWS_PROTON_WRITE : LWS_PROTON_HANGUP;
+    const bool write = (enabled & LWS_PROTON_WRITE) && writable() && state_ != State::lost;
     // In turns: a protocol that always wants to write still reads.
     if (write && !wrote_last_)
         return LWS_PROTON_WRITE;
@@ -192,7 +229,7 @@ bool Connection::serve() noexcept {
         const int enabled = enabled_;
         const uint32_t unread = rx_.used(), unsent = tx_.used();
         const size_t pending = loop_.host_pending(*this);
-        if (events == LWS_PROTON_HANGUP)
+        if (events == LWS_PROTON_HANGUP || state_ == State::unreached)
             hangup_told_ = true;
         wrote_last_ = events == LWS_PROTON_WRITE;
         // First, because lws may enable READ while it is called.

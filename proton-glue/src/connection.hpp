@@ -6,6 +6,7 @@
 #include "window.hpp"
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 
 namespace lws_proton {
@@ -21,7 +22,7 @@ class Loop;
 // windows and the state, then kicks, and the transport follows in the turn that comes of that.
 class Connection : public lws_proton_conn {
 public:
-    Connection(Loop &loop, int tsi) noexcept;
+    Connection(Loop &loop, int tsi, State state = State::opening) noexcept;
     virtual ~Connection();
     Connection(const Connection &) = delete;
     Connection &operator=(const Connection &) = delete;
@@ -87,6 +88,11 @@ protected:
     bool shut_state() const noexcept { return state_ == State::shut || state_ == State::half_gone; }
 
     virtual int peer_name(sockaddr *sa, socklen_t *len) noexcept = 0;
+    virtual int local_name(sockaddr *sa, socklen_t *len) noexcept = 0;
+    virtual int connect(const sockaddr *sa, socklen_t len) noexcept;
+
+    // Why it never was connected: an errno.
+    int connect_error_ = ECONNREFUSED;
 
     Loop &loop_;
     Window rx_;
@@ -99,6 +105,9 @@ private:
     static const lws_proton_conn_ops kOps;
 
     ssize_t recv(void *buf, size_t len) noexcept;
+    ssize_t peek(void *buf, size_t len) noexcept;
+    ssize_t nothing_to_recv() const noexcept;
+    int connect_error() const noexcept;
     ssize_t send(const void *buf, size_t len) noexcept;
     int shutdown() noexcept;
     int close() noexcept;
@@ -109,7 +118,7 @@ private:
 
     static thread_local Connection *current_;
 
-    State state_ = State::opening;
+    State state_;
     bool ended_in_order_ = false;  // both had ended their streams before it was lost
     bool hangup_told_ = false;
     bool wrote_last_ = false;  // lws was last called for WRITE

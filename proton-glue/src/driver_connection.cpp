@@ -105,4 +105,8 @@ int DriverConnection::peer_name(sockaddr *, socklen_t *) noexcept {
     return -1;
 }
 
+int DriverConnection::local_name(sockaddr *sa, socklen_t *len) noexcept {
+    return peer_name(sa, len);
+}
+
 }  // namespace lws_proton

@@ -53,6 +53,7 @@ public:
 
 private:
     int peer_name(sockaddr *sa, socklen_t *len) noexcept override;
+    int local_name(sockaddr *sa, socklen_t *len) noexcept override;
 
     lws_proton_driver_t *driver_;  // null: its holder has freed it
     std::mutex wake_mutex_;        // guards the next two

@@ -8,6 +8,7 @@ namespace lws_proton {
 // The life of a connection between its two holders, lws and the transport. The object goes when
 // both have let go, in either order; each lets go exactly once, however often it says so.
 enum class State : uint8_t {
+    unconnected,  // lws has it to connect it
     opening,      // the transport is not connected yet
     open,         //
     peer_closed,  // the peer has ended its stream
@@ -16,11 +17,13 @@ enum class State : uint8_t {
     closing,      // lws has let go, bytes are unsent: this is lingering
     closed,       // lws has let go, everything is sent; the transport has not
     lost,         // the transport has let go, lws has not
+    unreached,    // the same, and it never was connected
     gone,         // both have
 };
-inline constexpr int kStates = 9;
+inline constexpr int kStates = 11;
 
 enum class Event : uint8_t {
+    connect,       // by lws
     connected,     // by the transport
     peer_close,    // by the transport: end of stream
     shutdown,      // by lws: no more sends
@@ -29,7 +32,7 @@ enum class Event : uint8_t {
     drained,       // by the transport: the tx window is empty now
     disconnected,  // by the transport: it lets go
 };
-inline constexpr int kEvents = 7;
+inline constexpr int kEvents = 8;
 
 // What has to be done on a transition. Flags.
 enum Action : uint8_t {

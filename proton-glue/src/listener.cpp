@@ -41,11 +41,16 @@ ssize_t not_a_stream() noexcept {
 
 const lws_proton_conn_ops Listener::kOps = {
     [](lws_proton_conn *, void *, size_t) { return not_a_stream(); },
+    [](lws_proton_conn *, void *, size_t) { return not_a_stream(); },
     [](lws_proton_conn *, const void *, size_t) { return not_a_stream(); },
     [](lws_proton_conn *) { return static_cast<int>(not_a_stream()); },
     [](lws_proton_conn *c) { return from(c)->close(); },
     [](lws_proton_conn *, sockaddr *, socklen_t *) { return static_cast<int>(not_a_stream()); },
+    [](lws_proton_conn *, sockaddr *, socklen_t *) { return static_cast<int>(not_a_stream()); },
+    [](lws_proton_conn *, const sockaddr *, socklen_t) { return static_cast<int>(not_a_stream()); },
+    [](lws_proton_conn *) { return 0; },
     [](lws_proton_conn *c) { return from(c)->accept(); },
+    [](lws_proton_conn *) -> size_t { return 0; },
     [](lws_proton_conn *) -> size_t { return 0; },
     [](lws_proton_conn *c, int start, int events) {
         if (events & LWS_PROTON_READ)

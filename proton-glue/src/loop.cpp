@@ -2,6 +2,7 @@
 #include "loop.hpp"
 
 #include "listener.hpp"
+#include "lookup.hpp"
 #include "lws_proton.h"
 #include "raw_connection.hpp"
 
@@ -39,6 +40,7 @@ thread_local int Loop::serving_tsi_ = -1;
 
 const lws_proton_conn_ops Loop::kPipeOps = {
     [](lws_proton_conn *, void *, size_t) { return not_a_stream(); },
+    [](lws_proton_conn *, void *, size_t) { return not_a_stream(); },
     [](lws_proton_conn *, const void *, size_t) { return not_a_stream(); },
     [](lws_proton_conn *) { return 0; },
     [](lws_proton_conn *c) {
@@ -46,11 +48,17 @@ const lws_proton_conn_ops Loop::kPipeOps = {
         return 0;
     },
     [](lws_proton_conn *, sockaddr *, socklen_t *) { return static_cast<int>(not_a_stream()); },
+    [](lws_proton_conn *, sockaddr *, socklen_t *) { return static_cast<int>(not_a_stream()); },
+    [](lws_proton_conn *, const sockaddr *, socklen_t) { return static_cast<int>(not_a_stream()); },
+    [](lws_proton_conn *) { return 0; },
     [](lws_proton_conn *) -> lws_proton_conn * { return nullptr; },
+    [](lws_proton_conn *) -> size_t { return 0; },
     [](lws_proton_conn *) -> size_t { return 0; },
     [](lws_proton_conn *, int, int) {},
     [](lws_proton_conn *c) {
-        static_cast<Pipe *>(c)->loop->wake(c->tsi);
+        Loop *loop = static_cast<Pipe *>(c)->loop;
+        loop->pts_[c->tsi]->cancelled = true;
+        loop->wake(c->tsi);
         return 0;
     },
 };
@@ -83,6 +91,7 @@ Loop::Loop(int threads, const lws_proton_host_t *host, void *user)
     retired_.service = [](void *, lws_proton_conn *, int) {};
     retired_.pending = [](void *, lws_proton_conn *) -> size_t { return 0; };
     retired_.after = [](void *, int) -> int64_t { return -1; };
+    retired_.resolved = [](void *, void *, int, addrinfo *) {};
     retired_.log = host->log;
     if (!proactor_)
         throw std::bad_alloc();
@@ -188,9 +197,10 @@ void Loop::on_wakes() noexcept {
         if (!pt.woken.exchange(false))
             continue;
         Visit visit(*this, static_cast<int>(tsi));
-        if (pt.pipe.wsi)
+        if (pt.cancelled.exchange(false) && pt.pipe.wsi)
             host_->service(user_, &pt.pipe, LWS_PROTON_READ);
         serve_orphans(pt);
+        serve_lookups(pt);
     }
     pass_on();
 }
@@ -221,6 +231,41 @@ void Loop::serve_orphans(Pt &pt) noexcept {
             pt.orphan_count--;
         }
         orphan->serve_orphan();
+    }
+}
+
+void Loop::looked_up(Lookup &lookup) noexcept {
+    {
+        Pt &pt = *pts_[lookup.tsi];
+        std::lock_guard<std::mutex> lock(pt.lookup_mutex);
+        lookup.next = pt.lookups;
+        pt.lookups = &lookup;
+    }
+    wake(lookup.tsi);
+}
+
+void Loop::forget(Lookup &lookup) noexcept {
+    Pt &pt = *pts_[lookup.tsi];
+    std::lock_guard<std::mutex> lock(pt.lookup_mutex);
+    for (Lookup **link = &pt.lookups; *link; link = &(*link)->next)
+        if (*link == &lookup) {
+            *link = lookup.next;
+            return;
+        }
+}
+
+void Loop::serve_lookups(Pt &pt) noexcept {
+    for (;;) {
+        Lookup *lookup;
+        {
+            std::lock_guard<std::mutex> lock(pt.lookup_mutex);
+            lookup = pt.lookups;
+            if (!lookup)
+                return;
+            pt.lookups = lookup->next;
+        }
+        host_->resolved(user_, lookup->cookie, lookup->error(), lookup->take_result());
+        delete lookup;
     }
 }
 
@@ -269,6 +314,10 @@ lws_proton_conn *Loop::listen(const char *host, int *port, char *err, size_t err
         return nullptr;
     }
     return listener->listen(proactor_.get(), host, port, err, err_len) ? listener : nullptr;
+}
+
+lws_proton_conn *Loop::socket(int tsi) noexcept {
+    return new (std::nothrow) RawConnection(*this, tsi);
 }
 
 lws_proton_conn *Loop::pipe(int tsi) noexcept {

@@ -16,6 +16,7 @@ typedef struct pn_event_t pn_event_t;
 namespace lws_proton {
 
 class Listener;
+class Lookup;
 
 using Clock = std::chrono::steady_clock;
 
@@ -25,8 +26,9 @@ using Clock = std::chrono::steady_clock;
 // Locks, in the order in which a thread may take them:
 //   1. Pt::serial of pt 0, 2. Pt::serial of one other pt,
 //   3. lws's own,
-//   4. one of: listen_mutex_, linger_mutex_, timer_mutex_, Pt::orphan_mutex, a raw connection's
-//      wake mutex, the pool's. Under these nothing but Proton is called.
+//   4. a lookup's,
+//   5. one of: listen_mutex_, linger_mutex_, timer_mutex_, Pt::orphan_mutex, Pt::lookup_mutex, a
+//      raw connection's wake mutex, the pool's. Under these nothing but Proton is called.
 class Loop {
 public:
     Loop(int threads, const lws_proton_host_t *host, void *user);
@@ -41,6 +43,7 @@ public:
     void turn(int tsi, bool wait) noexcept;
     void dispatch(pn_event_batch_t *batch) noexcept;
     lws_proton_conn *listen(const char *host, int *port, char *err, size_t err_len) noexcept;
+    lws_proton_conn *socket(int tsi) noexcept;
     lws_proton_conn *pipe(int tsi) noexcept;
     void wake(int tsi) noexcept;
     // Serves what was woken by this thread while it was inside lws.
@@ -91,6 +94,10 @@ public:
     // A connection without a transport wants to be served.
     void adopt_orphan(Connection &c) noexcept;
     void adopt_no_more(Connection &c) noexcept;
+    // A lookup has ended: the host is to hear of it. Any thread.
+    void looked_up(Lookup &lookup) noexcept;
+    // ... unless it is cancelled before. With the pt serialized.
+    void forget(Lookup &lookup) noexcept;
     void listener_born() noexcept { listeners_++; }
     void listener_died() noexcept { listeners_--; }
     // Proton may not take a listener away while its creator still looks at it.
@@ -110,7 +117,8 @@ private:
     struct Pt {
         std::mutex serial;
         Pipe pipe;
-        std::atomic<bool> woken{false};      // the pipe is to be served
+        std::atomic<bool> woken{false};      // something below is to be served
+        std::atomic<bool> cancelled{false};  // lws_cancel_service()
         std::atomic<bool> returning{false};  // its thread is to come back from its wait
         std::atomic<bool> waiting{false};    // its thread is in Proton's wait
         std::atomic<int> connections{0};
@@ -118,6 +126,8 @@ private:
         std::mutex orphan_mutex;
         List orphans;
         size_t orphan_count = 0;
+        std::mutex lookup_mutex;
+        Lookup *lookups = nullptr;  // ended, to be told of
     };
     static constexpr int64_t kNever = INT64_MAX;
     static const lws_proton_conn_ops kPipeOps;
@@ -125,6 +135,7 @@ private:
     void on_wakes() noexcept;
     void pass_on() noexcept;
     void serve_orphans(Pt &pt) noexcept;
+    void serve_lookups(Pt &pt) noexcept;
     void on_timeout() noexcept;
     void arm(int64_t deadline) noexcept;
     void arm_all() noexcept;

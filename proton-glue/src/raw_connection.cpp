@@ -5,6 +5,7 @@
 #include "loop.hpp"
 #include "lws_proton.h"
 
+#include <proton/condition.h>
 #include <proton/event.h>
 #include <proton/netaddr.h>
 #include <proton/object.h>
@@ -13,7 +14,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <netdb.h>
 #include <optional>
 
 namespace lws_proton {
@@ -23,12 +26,46 @@ namespace {
 // Ours among the attachments of a raw connection, so that its context stays the application's.
 PN_HANDLE(kKey)
 
+// Proton tells an errno only by its text, before " - " and what it was about.
+int errno_of(pn_condition_t *condition) noexcept {
+    const char *description = pn_condition_get_description(condition);
+    if (!description)
+        return ECONNREFUSED;
+    for (int error :
+         {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ECONNRESET, ENETDOWN, EHOSTDOWN,
+          EADDRNOTAVAIL, EAFNOSUPPORT, EACCES, EPERM, EMFILE, ENFILE, ENOBUFS, ENOMEM, EINVAL}) {
+        const char *text = strerrordesc_np(error);
+        if (strncmp(description, text, strlen(text)) == 0)
+            return error;
+    }
+    return ECONNREFUSED;
+}
+
+int copy_address(const pn_netaddr_t *address, sockaddr *sa, socklen_t *len) noexcept {
+    if (!address) {
+        errno = ENOTCONN;
+        return -1;
+    }
+    const socklen_t full = static_cast<socklen_t>(pn_netaddr_socklen(address));
+    memcpy(sa, pn_netaddr_sockaddr(address), std::min(*len, full));
+    *len = full;
+    return 0;
+}
+
 }  // namespace
 
 RawConnection::RawConnection(Loop &loop, int tsi_, pn_raw_connection_t *raw,
                              Listener &listener) noexcept
-    : Connection(loop, tsi_), raw_(raw), listener_(&listener), rx_size_(LWS_PROTON_RX_SMALL) {
+    : Connection(loop, tsi_), listener_(&listener), rx_size_(LWS_PROTON_RX_SMALL) {
     listener.hold();
+    attach(raw);
+}
+
+RawConnection::RawConnection(Loop &loop, int tsi_) noexcept
+    : Connection(loop, tsi_, State::unconnected), rx_size_(LWS_PROTON_RX_SMALL) {}
+
+void RawConnection::attach(pn_raw_connection_t *raw) noexcept {
+    raw_ = raw;
     pn_record_t *record = pn_raw_connection_attachments(raw);
     pn_record_def(record, kKey, PN_VOID);
     pn_record_set(record, kKey, this);
@@ -43,6 +80,9 @@ void RawConnection::kick() noexcept {
         std::lock_guard<std::mutex> lock(wake_mutex_);
         // Closed, Proton takes no wake any more; if lws let go too there is nothing left to do.
         if (raw_ && raw_closed_ && letting_go())
+            return;
+        // Nor before it is connected (PROTON-2673); that comes with a batch of its own.
+        if (raw_ && !connected_)
             return;
         if (raw_ && !raw_closed_) {
             if (!kicked_.exchange(true))
@@ -92,7 +132,8 @@ void RawConnection::on_event(pn_event_t *event) noexcept {
         break;
     case PN_RAW_CONNECTION_CLOSED_READ:
         take_back();
-        on(Event::peer_close);
+        if (connected_)
+            on(Event::peer_close);
         break;
     case PN_RAW_CONNECTION_DISCONNECTED:
         take_back();
@@ -134,6 +175,8 @@ void RawConnection::take_back() noexcept {
 void RawConnection::detach() noexcept {
     if (!raw_)
         return;
+    if (!connected_)
+        connect_error_ = errno_of(pn_raw_connection_condition(raw_));
     // A late wake can bring one more batch.
     pn_record_set(pn_raw_connection_attachments(raw_), kKey, nullptr);
     {
@@ -213,15 +256,34 @@ void RawConnection::give_rx() noexcept {
 }
 
 int RawConnection::peer_name(sockaddr *sa, socklen_t *len) noexcept {
-    const pn_netaddr_t *address = raw_ ? pn_raw_connection_remote_addr(raw_) : nullptr;
-    if (!address) {
-        errno = ENOTCONN;
+    return copy_address(raw_ ? pn_raw_connection_remote_addr(raw_) : nullptr, sa, len);
+}
+
+int RawConnection::local_name(sockaddr *sa, socklen_t *len) noexcept {
+    return copy_address(raw_ ? pn_raw_connection_local_addr(raw_) : nullptr, sa, len);
+}
+
+int RawConnection::connect(const sockaddr *sa, socklen_t len) noexcept {
+    if (state() != State::unconnected)
+        return Connection::connect(sa, len);
+    // Numbers only: Proton 0.37 would resolve a name in this thread.
+    char host[NI_MAXHOST], port[NI_MAXSERV], address[NI_MAXHOST + NI_MAXSERV + 1];
+    if (getnameinfo(sa, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        errno = EAFNOSUPPORT;
         return -1;
     }
-    const socklen_t full = static_cast<socklen_t>(pn_netaddr_socklen(address));
-    memcpy(sa, pn_netaddr_sockaddr(address), std::min(*len, full));
-    *len = full;
-    return 0;
+    snprintf(address, sizeof(address), "%s:%s", host, port);
+    pn_raw_connection_t *raw = pn_raw_connection();
+    if (!raw) {
+        errno = ENOMEM;
+        return -1;
+    }
+    attach(raw);
+    on(Event::connect);
+    pn_proactor_raw_connect(loop_.proactor(), raw, address);
+    errno = EINPROGRESS;
+    return -1;
 }
 
 }  // namespace lws_proton

@@ -23,6 +23,9 @@ public:
     // A connection that `listener` accepts as `raw`. It holds the listener until lws has seen it.
     RawConnection(Loop &loop, int tsi, pn_raw_connection_t *raw, Listener &listener) noexcept;
 
+    // A connection that lws makes, to connect it.
+    RawConnection(Loop &loop, int tsi) noexcept;
+
     // Serves a batch of this connection, of which `event` is the first, to its end. May free it.
     void batch(pn_event_batch_t *batch, pn_event_t *event) noexcept;
 
@@ -43,19 +46,22 @@ private:
     void take_back() noexcept;
     void detach() noexcept;
 
+    void attach(pn_raw_connection_t *raw) noexcept;
     void flush() noexcept;
     void close_raw() noexcept;
     bool give_tx(uint32_t most) noexcept;
     void give_rx() noexcept;
 
     int peer_name(sockaddr *sa, socklen_t *len) noexcept override;
+    int local_name(sockaddr *sa, socklen_t *len) noexcept override;
+    int connect(const sockaddr *sa, socklen_t len) noexcept override;
 
     std::mutex wake_mutex_;  // raw_ may be woken while it is held
-    pn_raw_connection_t *raw_;
+    pn_raw_connection_t *raw_ = nullptr;
     std::atomic<bool> kicked_{false};  // a wake is on its way
-    Listener *listener_;               // until lws has been offered the connection
+    Listener *listener_ = nullptr;     // until lws has been offered the connection
     bool taken_ = false;
-    bool connected_ = false;
+    std::atomic<bool> connected_{false};
     bool raw_closed_ = false;  // Proton was told to close; written while wake_mutex_ is held
     bool raw_ended_ = false;   // Proton was told to end our stream
     bool rx_lent_ = false;

@@ -62,15 +62,20 @@ uint32_t Window::write(const void *bytes, size_t n) noexcept {
 }
 
 uint32_t Window::read(void *bytes, size_t n) noexcept {
+    const uint32_t done = peek(bytes, n);
+    consume(done);
+    return done;
+}
+
+uint32_t Window::peek(void *bytes, size_t n) const noexcept {
     uint8_t *to = static_cast<uint8_t *>(bytes);
     uint32_t done = 0;
     while (done < n) {
-        const Span s = stored();
+        const Span s = stored(done);
         if (!s.size)
             break;
         const uint32_t k = static_cast<uint32_t>(std::min<size_t>(s.size, n - done));
         memcpy(to + done, s.data, k);
-        consume(k);
         done += k;
     }
     return done;

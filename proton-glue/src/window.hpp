@@ -48,6 +48,8 @@ public:
     // Copy in what fits, copy out what is there; both return the count.
     uint32_t write(const void *bytes, size_t n) noexcept;
     uint32_t read(void *bytes, size_t n) noexcept;
+    // The same, but it stays.
+    uint32_t peek(void *bytes, size_t n) const noexcept;
 
 private:
     BufferPool &pool_;

@@ -124,6 +124,7 @@ public:
         on_adopt = nullptr;
         on_pending = nullptr;
         on_after = nullptr;
+        on_resolved = nullptr;
         for (auto &wsi : wsis)
             wsi->on_service = Wsi::as_lws;
     }
@@ -132,6 +133,7 @@ public:
     std::function<void(Wsi &)> on_adopt;
     std::function<size_t(Wsi &)> on_pending;
     std::function<int64_t(int tsi)> on_after;
+    std::function<void(void *cookie, int error, const addrinfo *)> on_resolved;
     std::vector<std::string> log;
     size_t calls_without_wsi = 0;  // of service: must not be
 
@@ -158,7 +160,14 @@ private:
 
     static void write_log(void *user, int, const char *line) { self(user).log.emplace_back(line); }
 
-    const lws_proton_host_t table_ = {service, pending, after, write_log};
+    static void resolved(void *user, void *cookie, int error, addrinfo *result) {
+        if (self(user).on_resolved)
+            self(user).on_resolved(cookie, error, result);
+        if (result)
+            freeaddrinfo(result);
+    }
+
+    const lws_proton_host_t table_ = {service, pending, after, resolved, write_log};
 };
 
 }  // namespace scripted

@@ -76,7 +76,9 @@ struct pn_raw_connection_t {
     std::string peer_got;
     size_t peer_takes = SIZE_MAX;  // so many bytes more, then it lets us wait
     bool peer_saw_end = false;
-    pn_netaddr_t peer_address;
+    pn_netaddr_t peer_address, own_address;
+    std::string connects_to;   // of a client's
+    pn_condition_t condition;  // why it ended
 
     // Proton's oddities, if the test wants them.
     bool only_says_disconnected = false;   // no word of its buffers before

@@ -2,7 +2,9 @@
 #include "scripted_memory.hpp"
 #include "scripted_proton.hpp"
 
+#include <proton/condition.h>
 #include <proton/netaddr.h>
+#include <proton/proactor.h>
 
 #include <algorithm>
 #include <cstring>
@@ -333,4 +335,17 @@ pn_record_t *pn_raw_connection_attachments(pn_raw_connection_t *c) {
 const pn_netaddr_t *pn_raw_connection_remote_addr(pn_raw_connection_t *c) {
     return &alive(c).peer_address;
 }
+
+const pn_netaddr_t *pn_raw_connection_local_addr(pn_raw_connection_t *c) {
+    return &c->own_address;
+}
+
+pn_condition_t *pn_raw_connection_condition(pn_raw_connection_t *c) {
+    return &c->condition;
+}
+
+void pn_proactor_raw_connect(pn_proactor_t *, pn_raw_connection_t *c, const char *address) {
+    c->connects_to = address;
+}
+
 }
