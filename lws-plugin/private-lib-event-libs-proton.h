@@ -9,8 +9,16 @@
 /* lws_context_eventlibs_proton.state: a pt found that a callback asked for it */
 #define PROTON_DESTROY	(1u << 31)
 
+#define vh_to_priv_proton(_vh) \
+		((struct lws_vh_eventlibs_proton *)(_vh)->evlib_vh)
 #define wsi_to_priv_proton(_w) \
 		((struct lws_wsi_eventlibs_proton *)(_w)->evlib_wsi)
+
+struct lws_vh_eventlibs_proton {
+	lws_proton_windows_t	windows;
+	char			set;		/* windows are the vhost's own */
+	char			looked;		/* ... or it said nothing of them */
+};
 
 struct lws_wsi_eventlibs_proton {
 	lws_proton_lookup_t	*lookup;	/* under way */

@@ -234,6 +234,72 @@ elops_io_proton(struct lws *wsi, unsigned int flags)
 	c->ops->enable(c, !!(flags & LWS_EV_START), events);
 }
 
+/* the windows the vhost asks for by its pvo; 1: what it asks for can't be had */
+
+static int
+proton_vhost_windows(struct lws_vhost *vhost)
+{
+	struct lws_vh_eventlibs_proton *priv = vh_to_priv_proton(vhost);
+	const struct lws_protocol_vhost_options *pvo =
+				lws_pvo_search(vhost->pvo, "lws-proton");
+
+	if (priv->looked || !pvo)
+		return 0;
+
+	priv->looked = 1;
+	priv->windows = lws_proton_loop_windows(
+				cx_to_priv_proton(vhost->context)->loop);
+
+	for (pvo = pvo->options; pvo; pvo = pvo->next) {
+		unsigned long long n;
+		char *end;
+
+		errno = 0;
+		n = strtoull(pvo->value, &end, 10);
+		if (errno || *end || end == pvo->value || n > UINT32_MAX)
+			goto bad;
+
+		if (!strcmp(pvo->name, "rx-window"))
+			priv->windows.rx = (uint32_t)n;
+		else if (!strcmp(pvo->name, "tx-window"))
+			priv->windows.tx = (uint32_t)n;
+		else if (!strcmp(pvo->name, "answer-first") && n <= 1)
+			priv->windows.answer_first = !!n;
+		else
+			goto bad;
+
+		if (!lws_proton_windows_valid(&priv->windows))
+			goto bad;
+	}
+
+	priv->set = 1;
+
+	return 0;
+
+bad:
+	lwsl_vhost_err(vhost, "lws-proton: bad option '%s' = '%s': rx-window "
+		       "and tx-window take %u to %u bytes, answer-first 0 or 1",
+		       pvo->name, pvo->value, LWS_PROTON_WINDOW_MIN,
+		       LWS_PROTON_WINDOW_MAX);
+
+	return 1;
+}
+
+static int
+elops_sock_accept_proton(struct lws *wsi)
+{
+	lws_sockfd_type c = wsi->desc.sockfd;
+
+	if (!wsi->a.vhost)
+		return 0;
+
+	proton_vhost_windows(wsi->a.vhost);
+	if (vh_to_priv_proton(wsi->a.vhost)->set)
+		c->ops->set_windows(c, &vh_to_priv_proton(wsi->a.vhost)->windows);
+
+	return 0;
+}
+
 static lws_sockfd_type
 elops_listen_proton(struct lws_vhost *vhost)
 {
@@ -242,6 +308,9 @@ elops_listen_proton(struct lws_vhost *vhost)
 	int port = vhost->listen_port;
 	lws_sockfd_type c;
 	char err[256];
+
+	if (proton_vhost_windows(vhost))
+		return LWS_SOCK_INVALID;
 
 	c = lws_proton_loop_listen(priv->loop, vhost->iface, &port,
 				   err, sizeof(err));
@@ -354,7 +423,7 @@ static const struct lws_event_loop_ops event_loop_ops_proton = {
 	/* wsi_logical_close */		NULL,
 	/* check_client_connect_ok */	NULL,
 	/* close_handle_manually */	NULL,
-	/* sock_accept */		NULL,
+	/* sock_accept */		elops_sock_accept_proton,
 	/* io */			elops_io_proton,
 	/* run_pt */			NULL,
 	/* destroy_pt */		NULL,
@@ -365,7 +434,7 @@ static const struct lws_event_loop_ops event_loop_ops_proton = {
 
 	/* evlib_size_ctx */	sizeof(struct lws_context_eventlibs_proton),
 	/* evlib_size_pt */	0,
-	/* evlib_size_vh */	0,
+	/* evlib_size_vh */	sizeof(struct lws_vh_eventlibs_proton),
 	/* evlib_size_wsi */	sizeof(struct lws_wsi_eventlibs_proton),
 
 	/* listen */			elops_listen_proton,

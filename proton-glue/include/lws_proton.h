@@ -61,15 +61,21 @@ typedef struct pn_proactor_t pn_proactor_t;
 /*
  * Sizes, in bytes.
  *
- * RX_SMALL: what an idle connection holds.  4 KiB doubled the I/O turns of
- * bursts of small messages, measured on Proton 0.37.
- * RX_LARGE: what it is given after a read that filled what there was, until one
- * does not; the bound of the rx window.
- * TX: the bound of the tx window.
+ * RX_SMALL: what an idle connection holds, unless its rx window is smaller.
+ * 4 KiB doubled the I/O turns of bursts of small messages, measured on Proton
+ * 0.37.
+ * RX: the rx window, unless another was set: what a connection is given after a
+ * read that filled what there was, until one does not.
+ * TX: the tx window, unless another was set.
+ * WINDOW_MIN, WINDOW_MAX: what can be set.  A window below twice
+ * LWS_PROTON_TX_CHOKED would be choked when it is half empty; one above 16 MiB
+ * is no bound for one connection of many.
  */
 #define LWS_PROTON_RX_SMALL	(8u * 1024u)
-#define LWS_PROTON_RX_LARGE	(64u * 1024u)
+#define LWS_PROTON_RX		(64u * 1024u)
 #define LWS_PROTON_TX		(64u * 1024u)
+#define LWS_PROTON_WINDOW_MIN	(4u * 1024u)
+#define LWS_PROTON_WINDOW_MAX	(16u * 1024u * 1024u)
 
 /*
  * Once the peer of a closed connection has left unsent bytes untouched for this
@@ -114,6 +120,44 @@ lws_proton_loop_dispatch(lws_proton_loop_t *loop, pn_event_batch_t *batch);
 /* The loop's proactor; valid until the context is destroyed.  Any thread. */
 LWS_PROTON_EXTERN pn_proactor_t *
 lws_proton_loop_proactor(lws_proton_loop_t *loop);
+
+/*
+ * The windows of new connections.
+ *
+ * A vhost has its own by lws's per-vhost options (info.pvo): a "protocol" named
+ * "lws-proton" with any of the options "rx-window" and "tx-window" (bytes) and
+ * "answer-first" ("1"), for example
+ *
+ *	{ NULL, NULL, "tx-window", "262144" }  in  { NULL, &it, "lws-proton", "" }
+ *
+ * As ever with info.pvo, lws then initializes only protocols that it names.  A
+ * value that is no number in the range makes the vhost's creation fail if it
+ * listens, and is reported and ignored if it does not.
+ */
+typedef struct lws_proton_windows_t {
+	/* bytes, LWS_PROTON_WINDOW_MIN to LWS_PROTON_WINDOW_MAX */
+	uint32_t rx, tx;
+	/*
+	 * lws is not called to read while the tx window is (three quarters)
+	 * full.  For protocols that answer all they get: their memory is
+	 * bounded without rx flow control of their own.  Two peers that both
+	 * do so can wait for each other for ever: that is why it is not the
+	 * default.
+	 */
+	bool answer_first;
+} lws_proton_windows_t;
+
+/*
+ * The windows of new connections of vhosts that say nothing of them.  Any
+ * thread.  -1: out of range, nothing is changed.
+ */
+LWS_PROTON_EXTERN int
+lws_proton_loop_set_windows(lws_proton_loop_t *loop,
+			    const lws_proton_windows_t *windows);
+
+/* Those in force.  Any thread. */
+LWS_PROTON_EXTERN lws_proton_windows_t
+lws_proton_loop_windows(const lws_proton_loop_t *loop);
 
 /* What a loop holds at the moment.  Any thread. */
 typedef struct lws_proton_stats_t {

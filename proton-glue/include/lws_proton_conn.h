@@ -29,6 +29,7 @@ extern "C" {
 
 struct lws;
 struct lws_proton_conn;
+struct lws_proton_windows_t;
 
 /* what a connection can be enabled for, and what it can be ready for */
 enum {
@@ -94,6 +95,9 @@ struct lws_proton_conn_ops {
 	 * called from any thread while lws holds the connection.
 	 */
 	void (*enable)(struct lws_proton_conn *c, int start, int events);
+	/* from now on its windows are of these sizes; a buffer in use stays */
+	void (*set_windows)(struct lws_proton_conn *c,
+			    const struct lws_proton_windows_t *windows);
 	/* has the pt's thread call lws for this READ; async-signal-safe */
 	int (*wake)(struct lws_proton_conn *c);
 };

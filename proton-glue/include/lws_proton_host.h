@@ -87,6 +87,10 @@ LWS_PROTON_EXTERN struct lws_proton_conn *
 lws_proton_loop_listen(lws_proton_loop_t *loop, const char *host, int *port,
 		       char *err, size_t err_len);
 
+/* Whether the sizes are in their range. */
+LWS_PROTON_EXTERN int
+lws_proton_windows_valid(const lws_proton_windows_t *windows);
+
 /*
  * A connection for a client that pt `tsi` serves, to be connected with
  * lws_proton_conn_ops.connect.  The caller's: it closes it.  NULL: out of

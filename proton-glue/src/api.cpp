@@ -113,6 +113,18 @@ pn_proactor_t *lws_proton_loop_proactor(lws_proton_loop_t *loop) {
     return loop->proactor();
 }
 
+int lws_proton_loop_set_windows(lws_proton_loop_t *loop, const lws_proton_windows_t *windows) {
+    return loop->set_windows(*windows) ? 0 : -1;
+}
+
+lws_proton_windows_t lws_proton_loop_windows(const lws_proton_loop_t *loop) {
+    return loop->windows();
+}
+
+int lws_proton_windows_valid(const lws_proton_windows_t *windows) {
+    return Loop::valid(*windows);
+}
+
 lws_proton_stats_t lws_proton_loop_stats(lws_proton_loop_t *loop) {
     return loop->stats();
 }

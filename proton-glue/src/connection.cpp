@@ -27,9 +27,10 @@ const lws_proton_conn_ops Connection::kOps = {
     [](lws_proton_conn *c) -> size_t { return from(c)->rx_.used(); },
     [](lws_proton_conn *c) -> size_t {
         const Connection *self = from(c);
-        return self->tx_.acquired() ? self->tx_.room() : LWS_PROTON_TX;
+        return self->tx_.acquired() ? self->tx_.room() : self->windows_.tx;
     },
     [](lws_proton_conn *c, int start, int events) { from(c)->enable(start, events); },
+    [](lws_proton_conn *c, const lws_proton_windows_t *windows) { from(c)->windows_ = *windows; },
     [](lws_proton_conn *c) {
         from(c)->kick();
         return 0;
@@ -37,8 +38,8 @@ const lws_proton_conn_ops Connection::kOps = {
 };
 
 Connection::Connection(Loop &loop, int tsi_, State state) noexcept
-    : lws_proton_conn{&kOps, nullptr, tsi_}, loop_(loop), rx_(loop.pool()), tx_(loop.pool()),
-      state_(state) {
+    : lws_proton_conn{&kOps, nullptr, tsi_}, loop_(loop), windows_(loop.windows()),
+      rx_(loop.pool()), tx_(loop.pool()), state_(state) {
     loop_.connection_born(tsi);
 }
 
@@ -126,7 +127,7 @@ ssize_t Connection::send(const void *buf, size_t len) noexcept {
     }
     if (!len)
         return 0;
-    if (!tx_.acquired() && !tx_.acquire(LWS_PROTON_TX)) {
+    if (!tx_.acquired() && !tx_.acquire(windows_.tx)) {
         errno = ENOMEM;
         return -1;
     }
@@ -186,8 +187,9 @@ void Connection::enable(bool start, int events) noexcept {
 
 bool Connection::writable() const noexcept {
     // A quarter free: a message of usual size fits whole, and a window that drains is not woken
-    // for crumbs.
-    return !tx_.acquired() || tx_.room() >= tx_.capacity() / 4;
+    // for crumbs. Not choked, in any case: lws would only ask again.
+    return !tx_.acquired() ||
+           tx_.room() >= std::max<uint32_t>(tx_.capacity() / 4, LWS_PROTON_TX_CHOKED);
 }
 
 int Connection::ready() noexcept {
@@ -201,7 +203,8 @@ int Connection::ready() noexcept {
     // In turns: a protocol that always wants to write still reads.
     if (write && !wrote_last_)
         return LWS_PROTON_WRITE;
-    if ((enabled & LWS_PROTON_READ) && !read_stalled_) {
+    const bool answer_first = windows_.answer_first && !writable() && state_ != State::lost;
+    if ((enabled & LWS_PROTON_READ) && !read_stalled_ && !answer_first) {
         if (rx_.used() || state_ == State::lost)
             return LWS_PROTON_READ;
         // A peer that has ended its stream may still want its answer: lws would close on end of

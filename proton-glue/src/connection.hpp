@@ -2,9 +2,11 @@
 #pragma once
 
 #include "lifecycle.hpp"
+#include "lws_proton.h"
 #include "lws_proton_conn.h"
 #include "window.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -42,7 +44,7 @@ public:
     // Has serve() called, soon, by whoever runs the transport. Any thread.
     virtual void kick() noexcept = 0;
 
-    // Links of the loop's lists, theirs alone.
+    // For the lists that it can be in, theirs alone.
     struct Links {
         Connection *prev = nullptr;
         Connection *next = nullptr;
@@ -52,6 +54,7 @@ public:
     std::chrono::steady_clock::time_point linger_since;
     bool linger_reported = false;
     Links orphan_links;
+    Links accept_links;
 
 protected:
     // This thread serves this connection for as long as it lives; then frees it if it is gone.
@@ -94,7 +97,10 @@ protected:
     // Why it never was connected: an errno.
     int connect_error_ = ECONNREFUSED;
 
+    uint32_t rx_small() const noexcept { return std::min(windows_.rx, LWS_PROTON_RX_SMALL); }
+
     Loop &loop_;
+    lws_proton_windows_t windows_;  // of the buffers to come
     Window rx_;
     Window tx_;
 

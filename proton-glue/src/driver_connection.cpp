@@ -25,7 +25,7 @@ pn_rwbytes_t DriverConnection::read_buffer() noexcept {
     if (!readable_state())
         return {};
     if (!rx_.used()) {
-        if (!rx_.acquired() && !rx_.acquire(LWS_PROTON_RX_LARGE))
+        if (!rx_.acquired() && !rx_.acquire(windows_.rx))
             return {};
         rx_.rewind();
     }

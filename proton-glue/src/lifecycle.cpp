@@ -30,7 +30,7 @@ constexpr Transition kTable[kStates][kEvents] = {
 };
 // clang-format on
 
-constexpr const char *kNames[kStates] = {"unconnected", "opening", "open",    "peer_closed",
+constexpr const char *kNames[kStates] = {"unconnected", "opening",   "open",    "peer_closed",
                                          "shut",        "half_gone", "closing", "closed",
                                          "lost",        "unreached", "gone"};
 

@@ -18,6 +18,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <new>
+#include <utility>
 
 namespace lws_proton {
 
@@ -54,8 +55,9 @@ const lws_proton_conn_ops Listener::kOps = {
     [](lws_proton_conn *) -> size_t { return 0; },
     [](lws_proton_conn *c, int start, int events) {
         if (events & LWS_PROTON_READ)
-            from(c)->enabled_ = start;
+            from(c)->enable(start);
     },
+    [](lws_proton_conn *, const lws_proton_windows_t *) {},
     [](lws_proton_conn *) { return 0; },
 };
 
@@ -144,12 +146,65 @@ void Listener::accept_raw() noexcept {
     pn_listener_raw_accept(listener_, raw);
 }
 
-void Listener::offer(RawConnection &connection) noexcept {
-    if (closed_ || !enabled_ || !wsi)
-        return;
+Listener::Admission Listener::admit(RawConnection &connection) noexcept {
+    std::lock_guard<std::mutex> lock(waiting_mutex_);
+    const bool waits = waiting_.has(connection);
+    const bool first = !waiting_.head() || waiting_.head() == &connection;
+    if (enabled_ && first) {
+        if (waits)
+            waiting_.pull(connection);
+        return Admission::now;
+    }
+    if (!waits && waiting_.size() >= kBacklog)
+        return std::exchange(full_said_, true) ? Admission::refused : Admission::first_refused;
+    if (!waits)
+        waiting_.push(connection);
+    kick_head();
+    return Admission::later;
+}
+
+bool Listener::offer(RawConnection &connection) noexcept {
+    if (closed_ || !wsi)
+        return true;
+    switch (admit(connection)) {
+    case Admission::later:
+        return false;
+    case Admission::first_refused:
+        loop_.log(LWS_PROTON_LOG_WARN,
+                  "too many connections wait to be accepted: refusing new ones");
+        return true;
+    case Admission::refused:
+        return true;
+    case Admission::now:
+        break;
+    }
     offered_ = &connection;
     loop_.host_service(*this, LWS_PROTON_READ);
     offered_ = nullptr;
+    std::lock_guard<std::mutex> lock(waiting_mutex_);
+    kick_head();
+    return true;
+}
+
+void Listener::forget(RawConnection &connection) noexcept {
+    std::lock_guard<std::mutex> lock(waiting_mutex_);
+    if (!waiting_.has(connection))
+        return;
+    waiting_.pull(connection);
+    kick_head();
+}
+
+void Listener::enable(bool start) noexcept {
+    std::lock_guard<std::mutex> lock(waiting_mutex_);
+    enabled_ = start;
+    kick_head();
+}
+
+void Listener::kick_head() noexcept {
+    if (enabled_ && waiting_.head()) {
+        full_said_ = false;
+        waiting_.head()->kick();
+    }
 }
 
 lws_proton_conn *Listener::accept() noexcept {
@@ -170,6 +225,12 @@ int Listener::close() noexcept {
         closed_ = true;
         if (listener_)
             pn_listener_close(listener_);
+    }
+    {
+        // What waits finds that it is refused.
+        std::lock_guard<std::mutex> lock(waiting_mutex_);
+        for (Connection *c = waiting_.head(); c; c = waiting_.next(*c))
+            c->kick();
     }
     drop();
     return 0;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "connection_list.hpp"
 #include "lws_proton_conn.h"
 
 #include <atomic>
+#include <mutex>
 
 typedef struct pn_event_t pn_event_t;
 typedef struct pn_listener_t pn_listener_t;
@@ -15,7 +17,9 @@ class Loop;
 class RawConnection;
 
 // What a listening vhost has for a socket. New connections are accepted into a raw connection at
-// once, and offered to lws in their own first batch, when Proton knows the peer.
+// once, since Proton would offer them again for ever, and offered to lws in their own first batch,
+// when Proton knows the peer. While lws accepts none they wait here, as they would in the kernel's
+// queue: as many, in order, with nothing read and no buffer.
 //
 // Held by lws, by Proton and by each connection that lws has not seen yet; freed by the last.
 class Listener : public lws_proton_conn {
@@ -31,8 +35,11 @@ public:
     static Listener *of(pn_listener_t *listener) noexcept;
     void on_event(pn_event_t *event) noexcept;
 
-    // lws may accept `connection` now: calls its taken() if it does.
-    void offer(RawConnection &connection) noexcept;
+    // lws may accept `connection` now: calls its taken() if it does. False: lws accepts none at the
+    // moment (it has as many as it may); the connection is kicked when it is its turn.
+    bool offer(RawConnection &connection) noexcept;
+    // It waits for its turn no more.
+    void forget(RawConnection &connection) noexcept;
 
     void hold() noexcept { holders_++; }
     void drop() noexcept;
@@ -43,15 +50,24 @@ private:
     static const lws_proton_conn_ops kOps;
     static Listener *from(lws_proton_conn *c) noexcept { return static_cast<Listener *>(c); }
 
+    enum class Admission { now, later, first_refused, refused };
+
     void accept_raw() noexcept;
+    Admission admit(RawConnection &connection) noexcept;
+    void enable(bool start) noexcept;
+    // With waiting_mutex_ held.
+    void kick_head() noexcept;
     lws_proton_conn *accept() noexcept;
     int close() noexcept;
 
     Loop &loop_;
     pn_listener_t *listener_ = nullptr;
     std::atomic<int> holders_{1};
-    std::atomic<bool> closed_{false};   // by lws
-    std::atomic<bool> enabled_{false};  // lws accepts
+    std::atomic<bool> closed_{false};  // by lws
+    std::mutex waiting_mutex_;
+    bool enabled_ = false;  // lws accepts
+    ConnectionList<&Connection::accept_links> waiting_;
+    bool full_said_ = false;
     RawConnection *offered_ = nullptr;  // pt 0 is serialized meanwhile
 };
 

@@ -55,6 +55,7 @@ const lws_proton_conn_ops Loop::kPipeOps = {
     [](lws_proton_conn *) -> size_t { return 0; },
     [](lws_proton_conn *) -> size_t { return 0; },
     [](lws_proton_conn *, int, int) {},
+    [](lws_proton_conn *, const lws_proton_windows_t *) {},
     [](lws_proton_conn *c) {
         Loop *loop = static_cast<Pipe *>(c)->loop;
         loop->pts_[c->tsi]->cancelled = true;
@@ -218,17 +219,16 @@ void Loop::serve_orphans(Pt &pt) noexcept {
     size_t count;
     {
         std::lock_guard<std::mutex> lock(pt.orphan_mutex);
-        count = pt.orphan_count;
+        count = pt.orphans.size();
     }
     while (count--) {
         Connection *orphan;
         {
             std::lock_guard<std::mutex> lock(pt.orphan_mutex);
-            orphan = pt.orphans.head;
+            orphan = pt.orphans.head();
             if (!orphan)
                 return;
-            pull(pt.orphans, *orphan, &Connection::orphan_links);
-            pt.orphan_count--;
+            pt.orphans.pull(*orphan);
         }
         orphan->serve_orphan();
     }
@@ -324,6 +324,26 @@ lws_proton_conn *Loop::pipe(int tsi) noexcept {
     return &pts_[tsi]->pipe;
 }
 
+bool Loop::set_windows(const lws_proton_windows_t &windows) noexcept {
+    if (!valid(windows))
+        return false;
+    std::lock_guard<std::mutex> lock(windows_mutex_);
+    windows_ = windows;
+    return true;
+}
+
+lws_proton_windows_t Loop::windows() const noexcept {
+    std::lock_guard<std::mutex> lock(windows_mutex_);
+    return windows_;
+}
+
+bool Loop::valid(const lws_proton_windows_t &windows) noexcept {
+    const auto in_range = [](uint32_t size) {
+        return size >= LWS_PROTON_WINDOW_MIN && size <= LWS_PROTON_WINDOW_MAX;
+    };
+    return in_range(windows.rx) && in_range(windows.tx);
+}
+
 lws_proton_stats_t Loop::stats() noexcept {
     return {connections_, lingering_, pool_.bytes()};
 }
@@ -336,37 +356,29 @@ int Loop::idlest() const noexcept {
 
 void Loop::connection_born(int tsi) noexcept {
     connections_++;
-    pts_[tsi]->connections++;
+    join(tsi);
 }
 
 void Loop::connection_died(int tsi) noexcept {
     connections_--;
+    leave(tsi);
+}
+
+void Loop::join(int tsi) noexcept {
+    pts_[tsi]->connections++;
+}
+
+void Loop::leave(int tsi) noexcept {
     pts_[tsi]->connections--;
-}
-
-void Loop::push(List &list, Connection &c, Connection::Links Connection::*links) noexcept {
-    (c.*links).prev = list.tail;
-    (c.*links).next = nullptr;
-    (c.*links).listed = true;
-    (list.tail ? (list.tail->*links).next : list.head) = &c;
-    list.tail = &c;
-}
-
-void Loop::pull(List &list, Connection &c, Connection::Links Connection::*links) noexcept {
-    Connection::Links &l = c.*links;
-    (l.prev ? (l.prev->*links).next : list.head) = l.next;
-    (l.next ? (l.next->*links).prev : list.tail) = l.prev;
-    l = {};
 }
 
 void Loop::adopt_orphan(Connection &c) noexcept {
     {
         Pt &pt = *pts_[c.tsi];
         std::lock_guard<std::mutex> lock(pt.orphan_mutex);
-        if (c.orphan_links.listed)
+        if (pt.orphans.has(c))
             return;
-        push(pt.orphans, c, &Connection::orphan_links);
-        pt.orphan_count++;
+        pt.orphans.push(c);
     }
     wake(c.tsi);
 }
@@ -374,22 +386,20 @@ void Loop::adopt_orphan(Connection &c) noexcept {
 void Loop::adopt_no_more(Connection &c) noexcept {
     Pt &pt = *pts_[c.tsi];
     std::lock_guard<std::mutex> lock(pt.orphan_mutex);
-    if (!c.orphan_links.listed)
-        return;
-    pull(pt.orphans, c, &Connection::orphan_links);
-    pt.orphan_count--;
+    if (pt.orphans.has(c))
+        pt.orphans.pull(c);
 }
 
 void Loop::linger(Connection &c) noexcept {
     std::lock_guard<std::mutex> lock(linger_mutex_);
     c.linger_since = Clock::now();
-    push(lingering_list_, c, &Connection::linger_links);
+    lingering_list_.push(c);
     lingering_++;
 }
 
 void Loop::unlinger(Connection &c) noexcept {
     std::lock_guard<std::mutex> lock(linger_mutex_);
-    pull(lingering_list_, c, &Connection::linger_links);
+    lingering_list_.pull(c);
     lingering_--;
     if (c.linger_reported)
         stuck_--;
@@ -419,7 +429,7 @@ void Loop::report_lingering(int64_t now) noexcept {
     size_t found = 0, stuck;
     {
         std::lock_guard<std::mutex> lock(linger_mutex_);
-        for (Connection *c = lingering_list_.head; c; c = c->linger_links.next) {
+        for (Connection *c = lingering_list_.head(); c; c = lingering_list_.next(*c)) {
             const int64_t since = std::chrono::duration_cast<std::chrono::microseconds>(
                                       c->linger_since.time_since_epoch())
                                       .count();

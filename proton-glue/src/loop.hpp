@@ -3,6 +3,7 @@
 
 #include "buffer_pool.hpp"
 #include "connection.hpp"
+#include "connection_list.hpp"
 #include "lws_proton_host.h"
 
 #include <atomic>
@@ -26,9 +27,10 @@ using Clock = std::chrono::steady_clock;
 // Locks, in the order in which a thread may take them:
 //   1. Pt::serial of pt 0, 2. Pt::serial of one other pt,
 //   3. lws's own,
-//   4. a lookup's,
-//   5. one of: listen_mutex_, linger_mutex_, timer_mutex_, Pt::orphan_mutex, Pt::lookup_mutex, a
-//      raw connection's wake mutex, the pool's. Under these nothing but Proton is called.
+//   4. a lookup's or a listener's waiting_mutex_,
+//   5. one of: listen_mutex_, linger_mutex_, timer_mutex_, windows_mutex_, Pt::orphan_mutex,
+//      Pt::lookup_mutex, a raw connection's wake mutex, the pool's. Under these nothing but Proton
+//      is called.
 class Loop {
 public:
     Loop(int threads, const lws_proton_host_t *host, void *user);
@@ -53,6 +55,10 @@ public:
     pn_proactor_t *proactor() const noexcept { return proactor_.get(); }
     BufferPool &pool() noexcept { return pool_; }
     lws_proton_stats_t stats() noexcept;
+    // Of new connections. False: out of range.
+    bool set_windows(const lws_proton_windows_t &windows) noexcept;
+    lws_proton_windows_t windows() const noexcept;
+    static bool valid(const lws_proton_windows_t &windows) noexcept;
 
     // One thread inside lws for a pt. Begins and ends a visit.
     class Visit {
@@ -89,6 +95,9 @@ public:
     // Of a connection's life.
     void connection_born(int tsi) noexcept;
     void connection_died(int tsi) noexcept;
+    // It counts in pt `tsi`, from now on or no more.
+    void join(int tsi) noexcept;
+    void leave(int tsi) noexcept;
     void linger(Connection &c) noexcept;
     void unlinger(Connection &c) noexcept;
     // A connection without a transport wants to be served.
@@ -104,13 +113,6 @@ public:
     std::mutex &listen_mutex() noexcept { return listen_mutex_; }
 
 private:
-    struct List {
-        Connection *head = nullptr;
-        Connection *tail = nullptr;
-    };
-    static void push(List &list, Connection &c, Connection::Links Connection::*links) noexcept;
-    static void pull(List &list, Connection &c, Connection::Links Connection::*links) noexcept;
-
     struct Pipe : lws_proton_conn {
         Loop *loop;
     };
@@ -124,8 +126,7 @@ private:
         std::atomic<int> connections{0};
         std::atomic<int64_t> deadline{kNever};  // of lws's next timer, µs of Clock
         std::mutex orphan_mutex;
-        List orphans;
-        size_t orphan_count = 0;
+        ConnectionList<&Connection::orphan_links> orphans;
         std::mutex lookup_mutex;
         Lookup *lookups = nullptr;  // ended, to be told of
     };
@@ -157,12 +158,15 @@ private:
     std::atomic<size_t> connections_{0};
     std::atomic<size_t> listeners_{0};
 
+    mutable std::mutex windows_mutex_;
+    lws_proton_windows_t windows_{LWS_PROTON_RX, LWS_PROTON_TX, false};
+
     std::mutex timer_mutex_;
     int64_t armed_ = kNever;  // when Proton's timeout comes
     std::atomic<int64_t> heartbeat_{kNever};
 
     std::mutex linger_mutex_;
-    List lingering_list_;  // oldest first
+    ConnectionList<&Connection::linger_links> lingering_list_;  // oldest first
     std::atomic<size_t> lingering_{0};
     size_t stuck_ = 0;  // of those, reported
     bool refusing_said_ = false;

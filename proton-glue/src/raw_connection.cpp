@@ -56,13 +56,13 @@ int copy_address(const pn_netaddr_t *address, sockaddr *sa, socklen_t *len) noex
 
 RawConnection::RawConnection(Loop &loop, int tsi_, pn_raw_connection_t *raw,
                              Listener &listener) noexcept
-    : Connection(loop, tsi_), listener_(&listener), rx_size_(LWS_PROTON_RX_SMALL) {
+    : Connection(loop, tsi_), listener_(&listener) {
     listener.hold();
     attach(raw);
 }
 
 RawConnection::RawConnection(Loop &loop, int tsi_) noexcept
-    : Connection(loop, tsi_, State::unconnected), rx_size_(LWS_PROTON_RX_SMALL) {}
+    : Connection(loop, tsi_, State::unconnected) {}
 
 void RawConnection::attach(pn_raw_connection_t *raw) noexcept {
     raw_ = raw;
@@ -95,6 +95,13 @@ void RawConnection::kick() noexcept {
 
 void RawConnection::batch(pn_event_batch_t *batch, pn_event_t *event) noexcept {
     // lws's listening wsi belongs to pt 0, the new connection to its own: both have to stand still.
+    // Its own is chosen only now, since it may have waited; meanwhile it does not count.
+    if (listener_) {
+        if (!accept_links.listed)
+            loop_.leave(tsi);
+        tsi = loop_.idlest();
+        loop_.join(tsi);
+    }
     std::optional<Loop::Visit> accepting;
     if (listener_ && tsi != 0)
         accepting.emplace(loop_, 0);
@@ -108,8 +115,11 @@ void RawConnection::batch(pn_event_batch_t *batch, pn_event_t *event) noexcept {
             on_event(event);
         if (listener_ && state() != State::opening)
             offer_to_lws();
-        more = serve();
-        flush();
+        // While it waits for lws to accept it has no buffers.
+        if (!listener_) {
+            more = serve();
+            flush();
+        }
         event = pn_event_batch_next(batch);
     }
     if (more)
@@ -145,11 +155,13 @@ void RawConnection::on_event(pn_event_t *event) noexcept {
 }
 
 void RawConnection::offer_to_lws() noexcept {
-    Listener *listener = listener_;
+    if ((state() == State::open || state() == State::peer_closed) && !listener_->offer(*this)) {
+        loop_.leave(tsi);
+        return;
+    }
+    listener_->forget(*this);
+    listener_->drop();
     listener_ = nullptr;
-    if (state() == State::open || state() == State::peer_closed)
-        listener->offer(*this);
-    listener->drop();
     if (!taken_)
         on(Event::close);
 }
@@ -163,7 +175,7 @@ void RawConnection::take_back() noexcept {
         // Large after a read that filled what there was, small after any other: the connection may
         // be idle from now on, and Proton does not give back what it was lent.
         if (buffer.size)
-            rx_size_ = buffer.size == buffer.capacity ? LWS_PROTON_RX_LARGE : LWS_PROTON_RX_SMALL;
+            rx_busy_ = buffer.size == buffer.capacity;
         received(buffer.size);
     }
     while (pn_raw_connection_take_written_buffers(raw_, &buffer, 1)) {
@@ -203,7 +215,7 @@ void RawConnection::flush() noexcept {
     }
     // At most half the window at a time: lws fills the rest while this is under way.
     if (!tx_lent_)
-        give_tx(LWS_PROTON_TX / 2);
+        give_tx(tx_.capacity() / 2);
     if (shut_state() && !tx_.used() && !raw_ended_) {
         raw_ended_ = true;
         pn_raw_connection_write_close(raw_);
@@ -235,9 +247,10 @@ bool RawConnection::give_tx(uint32_t most) noexcept {
 
 void RawConnection::give_rx() noexcept {
     if (!rx_.used()) {
-        if (rx_.acquired() && rx_.capacity() != rx_size_)
+        const uint32_t size = rx_busy_ ? windows_.rx : rx_small();
+        if (rx_.acquired() && rx_.capacity() != size)
             rx_.release();
-        if (!rx_.acquired() && !rx_.acquire(rx_size_)) {
+        if (!rx_.acquired() && !rx_.acquire(size)) {
             loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a read buffer, closing a connection");
             close_raw();
             return;

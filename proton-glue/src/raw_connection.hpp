@@ -66,7 +66,7 @@ private:
     bool raw_ended_ = false;   // Proton was told to end our stream
     bool rx_lent_ = false;
     uint32_t tx_lent_ = 0;  // bytes
-    uint32_t rx_size_;      // of the next rx buffer
+    bool rx_busy_ = false;  // the last read filled what there was
 };
 
 }  // namespace lws_proton

@@ -282,10 +282,10 @@ void flow_control_stops_reading_at_the_window(void **) {
     lws_rx_flow_control(established, 0);
     peer.exchange("");
     std::string in;
-    while (in.size() < 4 * LWS_PROTON_RX_LARGE)
+    while (in.size() < 4 * LWS_PROTON_RX)
         in += frame(std::string(100, 'q'));
     const size_t taken = peer.exchange(in);
-    assert_true(taken <= LWS_PROTON_RX_LARGE);
+    assert_true(taken <= LWS_PROTON_RX);
     assert_int_equal(receives, 0);
     assert_int_equal(lws_proton_driver_read_buffer(peer.driver).size, 0);
 

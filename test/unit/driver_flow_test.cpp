@@ -9,7 +9,7 @@ using namespace scripted;
 
 namespace {
 
-constexpr size_t kRxWindow = LWS_PROTON_RX_LARGE;
+constexpr size_t kRxWindow = LWS_PROTON_RX;
 constexpr size_t kTxWindow = LWS_PROTON_TX;
 
 void received_bytes_reach_lws(DriverLoop &loop) {

@@ -1,6 +1,7 @@
 // Listening: how connections come to lws, and how it ends.
 #include "scripted_loop.hpp"
 
+#include <sys/socket.h>
 #include <tuple>
 
 using namespace scripted;
@@ -131,19 +132,119 @@ void a_connection_that_lws_does_not_accept_is_closed(ScriptedLoop &s) {
     CHECK_EQ(s.stats().connections, 0u);
 }
 
-void a_listener_that_is_not_enabled_refuses(ScriptedLoop &s) {
+// `n` peers connect while lws accepts none.
+std::vector<pn_raw_connection_t *> let_wait(ScriptedLoop &s, Wsi &listener, size_t n) {
+    listener.disable(LWS_PROTON_READ);
+    std::vector<pn_raw_connection_t *> raws;
+    for (size_t i = 0; i < n; i++) {
+        raws.push_back(&s.begin_to_connect());
+        s.run();
+    }
+    return raws;
+}
+
+void connections_wait_while_lws_accepts_none(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    const size_t buffers = s.stats().buffer_bytes;
+    const auto raws = let_wait(s, listener, 3);
+    CHECK(listener.calls.empty());
+    for (pn_raw_connection_t *raw : raws) {
+        CHECK_EQ(raw->closes, 0);
+        CHECK(raw->unread.empty());
+    }
+    CHECK_EQ(s.stats().buffer_bytes, buffers);
+    listener.enable(LWS_PROTON_WRITE);  // not what counts
+    s.run();
+    CHECK(listener.calls.empty());
+    raws[1]->peer_sends("second");
+    listener.enable(LWS_PROTON_READ);
+    s.run();
+    CHECK_EQ(s.host.wsis.size(), 3u);
+    CHECK_EQ(s.host.wsis[1]->received, "second");
+    s.connect();
+}
+
+void those_that_wait_are_accepted_in_order_as_far_as_lws_wants(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    const auto raws = let_wait(s, listener, 3);
+    for (size_t i = 0; i < raws.size(); i++)
+        raws[i]->peer_sends(std::to_string(i));
+    // As lws does it at its limit: room for one more, then for none.
+    listener.on_service = [&s](Wsi &w, int) {
+        s.accept(w);
+        w.disable(LWS_PROTON_READ);
+    };
+    for (size_t i = 0; i < raws.size(); i++) {
+        CHECK_EQ(s.host.wsis.size(), i);
+        listener.enable(LWS_PROTON_READ);
+        s.run();
+        CHECK_EQ(s.host.wsis.size(), i + 1);
+        CHECK_EQ(s.host.wsis[i]->received, std::to_string(i));
+    }
+}
+
+void one_that_comes_later_does_not_overtake_those_that_wait(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    let_wait(s, listener, 1)[0]->peer_sends("first");
+    pn_raw_connection_t &late = s.begin_to_connect();
+    late.peer_sends("late");
+    listener.enable(LWS_PROTON_READ);
+    s.run();
+    CHECK_EQ(s.host.wsis.size(), 2u);
+    CHECK_EQ(s.host.wsis[0]->received, "first");
+    CHECK_EQ(s.host.wsis[1]->received, "late");
+}
+
+void one_that_waits_and_is_lost_gives_way(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    const auto raws = let_wait(s, listener, 2);
+    raws[0]->lose();
+    pn_raw_connection_wake(raws[0]);
+    s.run();
+    CHECK(raws[0]->freed);
+    listener.enable(LWS_PROTON_READ);
+    s.run();
+    CHECK_EQ(s.host.wsis.size(), 1u);
+}
+
+void those_that_wait_are_refused_when_the_listener_closes(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    const auto raws = let_wait(s, listener, 2);
+    listener.close();
+    s.run();
+    for (pn_raw_connection_t *raw : raws)
+        CHECK(raw->freed);
+    CHECK(s.host.wsis.empty());
+}
+
+void those_that_wait_do_not_count_for_a_pt(ScriptedLoop &s) {
+    Wsi &listener = s.listen();
+    Wsi &one = s.connect().wsi, &two = s.connect().wsi;
+    CHECK_EQ(one.conn->tsi + two.conn->tsi, 1);
+    let_wait(s, listener, 1);
+    // Both pts have one. The one whose connection goes has the room.
+    const int free = two.conn->tsi;
+    two.close();
+    s.run();
+    listener.enable(LWS_PROTON_READ);
+    s.run();
+    CHECK_EQ(s.host.wsis.back()->conn->tsi, free);
+}
+
+void only_so_many_wait(ScriptedLoop &s) {
+    constexpr size_t kMost = SOMAXCONN;
     Wsi &listener = s.listen();
     listener.disable(LWS_PROTON_READ);
-    pn_raw_connection_t &raw = s.begin_to_connect();
-    s.run();
-    CHECK(listener.calls.empty());
-    CHECK(raw.freed);
-    listener.enable(LWS_PROTON_WRITE);  // not what counts
-    s.begin_to_connect();
-    s.run();
-    CHECK(listener.calls.empty());
+    s.proton.listeners[0]->waiting = kMost + 2;
+    while (s.run_one()) {
+    }
+    CHECK_EQ(s.stats().connections, kMost);
+    CHECK_EQ(s.host.log.size(), 1u);
+    CHECK(s.host.log[0].find("refusing new ones") != std::string::npos);
     listener.enable(LWS_PROTON_READ);
-    s.connect();
+    while (s.run_one()) {
+    }
+    CHECK_EQ(s.host.wsis.size(), kMost);
 }
 
 void a_listener_without_its_wsi_refuses(ScriptedLoop &s) {
@@ -305,7 +406,13 @@ int main() {
         PROTON_TEST(lws_may_close_a_connection_while_it_adopts_it),
         PROTON_TEST(many_connections_that_come_at_once_are_all_accepted),
         PROTON_TEST(a_connection_that_lws_does_not_accept_is_closed),
-        PROTON_TEST(a_listener_that_is_not_enabled_refuses),
+        PROTON_TEST(connections_wait_while_lws_accepts_none),
+        PROTON_TEST(those_that_wait_are_accepted_in_order_as_far_as_lws_wants),
+        PROTON_TEST(one_that_comes_later_does_not_overtake_those_that_wait),
+        PROTON_TEST(one_that_waits_and_is_lost_gives_way),
+        PROTON_TEST(those_that_wait_are_refused_when_the_listener_closes),
+        PROTON_TEST_TWO_PTS(those_that_wait_do_not_count_for_a_pt),
+        PROTON_TEST(only_so_many_wait),
         PROTON_TEST(a_listener_without_its_wsi_refuses),
         PROTON_TEST(an_accept_outside_of_an_offer_finds_none),
         PROTON_TEST(a_listener_is_no_stream),

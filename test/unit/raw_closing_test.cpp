@@ -259,7 +259,7 @@ void what_was_closed_for_lack_of_memory_is_still_lws_s_to_close(ScriptedLoop &s)
     wsi.send("unsent");
     raw.peer_sends(pattern(LWS_PROTON_RX_SMALL));  // the next buffer is to be large
     {
-        const OutOfMemory none(LWS_PROTON_RX_LARGE);
+        const OutOfMemory none(LWS_PROTON_RX);
         s.run();
     }
     CHECK_EQ(raw.closes, 1);

@@ -8,7 +8,7 @@ using namespace scripted;
 namespace {
 
 constexpr uint32_t kSmall = LWS_PROTON_RX_SMALL;
-constexpr uint32_t kLarge = LWS_PROTON_RX_LARGE;
+constexpr uint32_t kLarge = LWS_PROTON_RX;
 constexpr uint32_t kLeastRead = 1024;  // less free space is not worth a read
 
 void received_bytes_reach_lws(ScriptedLoop &s) {
