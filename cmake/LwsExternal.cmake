@@ -30,16 +30,22 @@ set(lws_proton_lws_options
     -DLWS_WITHOUT_TEST_SERVER_EXTPOLL=ON
     -DLWS_WITHOUT_TEST_PING=ON
     -DLWS_WITH_MINIMAL_EXAMPLES=${LWS_PROTON_LWS_TESTS}
+    # Nothing outside of the build directory, such as the package registry in the user's home.
+    -DCMAKE_EXPORT_NO_PACKAGE_REGISTRY=ON
     # Without git, the library's version string holds no commit, user or host name.
     -DCMAKE_DISABLE_FIND_PACKAGE_Git=ON)
 
-set(lws_proton_library "${lws_proton_prefix}/lib/liblws_proton.so")
+set(lws_proton_library "${lws_proton_prefix}/${lws_proton_libdir}/liblws_proton.so")
+set(lws_library "${lws_proton_prefix}/${lws_proton_libdir}/libwebsockets-proton.so")
+file(RELATIVE_PATH lws_bin_to_lib "/prefix/bin" "/prefix/${lws_proton_libdir}")
 string(REPLACE ";" " " lws_c_flags "${lws_proton_sanitize_flags}")
 # libwebsockets has races of its own between its service threads, which it takes for harmless: the
 # thread sanitizer is to look at our code only.
 if(LWS_PROTON_SANITIZE MATCHES "thread")
     set(lws_c_flags "")
 endif()
+# OpenSSL's macros put the name of the source file into the library.
+string(APPEND lws_c_flags " -fmacro-prefix-map=${lws-src_DIR}/=")
 
 ExternalProject_Add(lws
     SOURCE_DIR "${lws-src_DIR}"
@@ -60,15 +66,31 @@ ExternalProject_Add(lws
         -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
         -DCMAKE_C_COMPILER_LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER}
         -DCMAKE_C_FLAGS=${lws_c_flags}
-        -DCMAKE_INSTALL_PREFIX=<INSTALL_DIR>
-        -DCMAKE_INSTALL_LIBDIR=lib
-        -DCMAKE_INSTALL_RPATH=$ORIGIN:$ORIGIN/../lib
+        # Of where it is installed in the end; lws_config.h holds it.
+        -DCMAKE_INSTALL_PREFIX=${CMAKE_INSTALL_PREFIX}
+        -DCMAKE_PROJECT_libwebsockets_INCLUDE=${PROJECT_SOURCE_DIR}/cmake/LwsTestServer.cmake
+        -DLWS_PROTON_TEST_DATADIR=${lws_proton_prefix}/share
+        -DLWS_INSTALL_LIB_DIR:STRING=${lws_proton_libdir}
+        -DLWS_INSTALL_INCLUDE_DIR:STRING=${lws_proton_includedir}
+        -DCMAKE_INSTALL_RPATH=$ORIGIN/${lws_bin_to_lib}
         -DCMAKE_INSTALL_MESSAGE=LAZY
         -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
-    BUILD_BYPRODUCTS "${lws_proton_prefix}/lib/libwebsockets.so")
+    # In one step, since what comes of it is in the prefix. A DESTDIR is for our own installation,
+    # which builds this first.
+    BUILD_COMMAND ${CMAKE_COMMAND} --build <BINARY_DIR>
+    COMMAND ${CMAKE_COMMAND} -E env --unset=DESTDIR
+        ${CMAKE_COMMAND} --install <BINARY_DIR> --prefix <INSTALL_DIR>
+    # These would be found in place of the system's, and name its library.
+    COMMAND ${CMAKE_COMMAND} -E rm -rf
+        <INSTALL_DIR>/lib/pkgconfig/libwebsockets.pc
+        <INSTALL_DIR>/lib/pkgconfig/libwebsockets_static.pc
+        <INSTALL_DIR>/lib/cmake/libwebsockets
+    INSTALL_COMMAND ""
+    # The header says which members lws's structures have: programs are to follow at once.
+    BUILD_BYPRODUCTS "${lws_library}" "${lws_proton_prefix}/${lws_proton_includedir}/lws_config.h")
 
 add_library(lws::websockets SHARED IMPORTED GLOBAL)
 add_dependencies(lws::websockets lws)
 set_target_properties(lws::websockets PROPERTIES
-    IMPORTED_LOCATION "${lws_proton_prefix}/lib/libwebsockets.so"
-    INTERFACE_INCLUDE_DIRECTORIES "${lws_proton_prefix}/include")
+    IMPORTED_LOCATION "${lws_library}"
+    INTERFACE_INCLUDE_DIRECTORIES "${lws_proton_prefix}/${lws_proton_includedir}")

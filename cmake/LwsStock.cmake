@@ -18,6 +18,7 @@ function(lws_proton_stock name source instance)
             -DCMAKE_INSTALL_PREFIX=/usr/local
             -DCMAKE_INSTALL_MESSAGE=NEVER
             -DCMAKE_DISABLE_FIND_PACKAGE_Git=ON
+            -DCMAKE_EXPORT_NO_PACKAGE_REGISTRY=ON
             -DLWS_WITH_SHARED=OFF
             -DLWS_WITH_MINIMAL_EXAMPLES=ON
             -DLWS_CTEST_INTERNET_AVAILABLE=OFF

@@ -54,10 +54,9 @@ endif()
 set(LWS_WITH_EVLIB_PLUGINS ON CACHE BOOL "needed by LWS_PROTON")
 set(LWS_WITH_SHARED ON CACHE BOOL "needed by LWS_PROTON")
 
-# Not to be taken for the system's libwebsockets: the ABI is another.
-set(LWS_PROTON_SOVERSION_SUFFIX "-proton")
-
 # The wake is not a descriptor, the wait is not poll().
 set(LWS_WITHOUT_EVENTFD ON CACHE BOOL "not with LWS_PROTON")
 set(LWS_WITH_POLL 0)
 set(LWS_LINK_TESTAPPS_DYNAMIC ON CACHE BOOL "there is no static library with LWS_PROTON")
+# what lws's examples look at before they link the target of this name
+set(websockets_shared 1)

@@ -14,6 +14,52 @@
 #endif
 #include "private-lib-core.h"
 
+#include <dlfcn.h>
+
+/*
+ * evlib: beside this library, which may have been moved since it was installed
+ */
+
+static char own_dir[PATH_MAX];
+
+/*
+ * A library that was found by a relative path has a relative name, which means
+ * what it says only as long as the current directory is the one it was loaded
+ * in: so it is looked up as the library is loaded.
+ */
+
+static void __attribute__((constructor))
+find_own_dir(void)
+{
+	Dl_info info;
+	char *slash;
+
+	if (!dladdr(own_dir, &info) || !realpath(info.dli_fname, own_dir)) {
+		own_dir[0] = '\0';
+		return;
+	}
+
+	slash = strrchr(own_dir, '/');
+	if (slash)
+		*slash = '\0';
+}
+
+int
+lws_plat_load_evlib(struct lws_plugin **pplugin, const char *name)
+{
+	const char *dir = own_dir[0] ? own_dir : LWS_INSTALL_LIBDIR;
+	char path[sizeof(own_dir) + 64];
+
+	lws_snprintf(path, sizeof(path), "%s/libwebsockets-%s.so", dir, name);
+	if (lws_plat_dlopen(pplugin, path, name, "lws_evlib_plugin", NULL, NULL))
+		return 0;
+
+	lwsl_err("%s: no usable libwebsockets-%s.so in %s\n", __func__, name,
+		 dir);
+
+	return 1;
+}
+
 /*
  * fds: pt->fds[] is kept, since lws counts and walks connections by it, and the
  * events a connection is enabled for are in it

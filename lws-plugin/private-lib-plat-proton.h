@@ -47,6 +47,12 @@ lws_plat_proton_accept(struct lws_proton_conn *listener, struct sockaddr *sa,
 		(*(_v) = (_c)->ops->connect_error(_c), (void)(_len), 0)
 #define accept(_c, _sa, _len)		lws_plat_proton_accept(_c, _sa, _len)
 
+struct lws_plugin;
+
+/* the event lib plugin, from the directory that this library is in */
+int
+lws_plat_load_evlib(struct lws_plugin **pplugin, const char *name);
+
 /* the connection knows its wsi: there is no table to keep */
 #define wsi_from_fd(_cx, _c)		((_c)->wsi)
 #define insert_wsi(_cx, _wsi)		((_wsi)->desc.sockfd->wsi = (_wsi), 0)

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
 // How a program selects the backend, and what it is told when that fails.
+#include "../support/temporary_directory.hpp"
 #include "lws_log.hpp"
 
 #include <lws_proton.h>
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <set>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string>
+#include <unistd.h>
 
 extern "C" {
 #include <cmocka.h>
@@ -20,28 +22,29 @@ extern "C" {
 
 namespace {
 
-std::set<std::string> searched;  // the directories that lws lists for plugins
-bool directories_are_empty;
+std::set<std::string> tried;  // what lws loads, or would
+bool nothing_is_there;
 
 }  // namespace
 
 // In place of the C library's, for libwebsockets too.
-extern "C" int scandir(const char *dir, struct dirent ***list, int (*filter)(const struct dirent *),
-                       int (*compare)(const struct dirent **, const struct dirent **)) {
-    searched.insert(dir);
-    if (directories_are_empty) {
-        *list = nullptr;
-        return 0;
+extern "C" void *dlopen(const char *path, int flags) {
+    if (path && std::string(path).find("evlib") != std::string::npos) {
+        tried.insert(path);
+        if (nothing_is_there)
+            return nullptr;
     }
-    using Scandir = decltype(&scandir);
-    return reinterpret_cast<Scandir>(dlsym(RTLD_NEXT, "scandir"))(dir, list, filter, compare);
+    using Dlopen = decltype(&dlopen);
+    return reinterpret_cast<Dlopen>(dlsym(RTLD_NEXT, "dlopen"))(path, flags);
 }
 
 namespace {
 
+const std::string PLUGIN = LIBRARY_DIRECTORY "/libwebsockets-evlib_proton.so";
+
 lws_context *create(uint64_t options) {
     log_to_string();
-    searched.clear();
+    tried.clear();
     lws_context_creation_info info = {};
     info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
     info.options = options;
@@ -67,19 +70,38 @@ void a_context_without_the_flag_fails_and_names_it(void **) {
 }
 
 void a_missing_plugin_fails_and_names_the_directory(void **) {
-    directories_are_empty = true;
+    nothing_is_there = true;
     assert_null(create(LWS_SERVER_OPTION_PROTON));
-    directories_are_empty = false;
-    assert_true(logged("libwebsockets-evlib_proton.so"));
-    assert_true(logged(LWS_INSTALL_LIBDIR));
+    nothing_is_there = false;
+    assert_true(logged("no usable libwebsockets-evlib_proton.so in " LIBRARY_DIRECTORY));
 }
 
-void the_current_directory_is_not_searched_for_the_plugin(void **) {
-    lws_context *context = create(LWS_SERVER_OPTION_PROTON);
-    assert_non_null(context);
+void the_plugin_is_loaded_from_beside_the_library_only(void **) {
+    const e2e::TemporaryDirectory elsewhere;
+    elsewhere.write("libwebsockets-evlib_proton.so", "");
+    setenv("LD_LIBRARY_PATH", elsewhere.path().c_str(), 1);
+    assert_int_equal(chdir(elsewhere.path().c_str()), 0);
+    for (const bool is_there : {true, false}) {
+        nothing_is_there = !is_there;
+        lws_context *context = create(LWS_SERVER_OPTION_PROTON);
+        if (context)
+            lws_context_destroy(context);
+        assert_true(tried == std::set<std::string>{PLUGIN});
+    }
+    nothing_is_there = false;
+    unsetenv("LD_LIBRARY_PATH");
+    assert_int_equal(chdir("/"), 0);
+}
+
+// Those of the system's libwebsockets may be in the same directory: they have another ABI.
+void other_event_libraries_are_not_loaded(void **) {
+    assert_null(create(LWS_SERVER_OPTION_LIBUV));
+    assert_true(logged("LWS_SERVER_OPTION_PROTON"));
+    assert_true(tried.empty());
+    lws_context *context = create(LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_PROTON);
+    assert_non_null(lws_proton_loop_of(context));
     lws_context_destroy(context);
-    assert_int_equal(searched.count("."), 0);
-    assert_int_equal(searched.count(LWS_INSTALL_LIBDIR), 1);
+    assert_true(tried == std::set<std::string>{PLUGIN});
 }
 
 void a_loop_of_the_applications_own_is_refused_for_now(void **) {
@@ -132,7 +154,8 @@ int main() {
         cmocka_unit_test(the_flag_selects_proton),
         cmocka_unit_test(a_context_without_the_flag_fails_and_names_it),
         cmocka_unit_test(a_missing_plugin_fails_and_names_the_directory),
-        cmocka_unit_test(the_current_directory_is_not_searched_for_the_plugin),
+        cmocka_unit_test(the_plugin_is_loaded_from_beside_the_library_only),
+        cmocka_unit_test(other_event_libraries_are_not_loaded),
         cmocka_unit_test(a_loop_of_the_applications_own_is_refused_for_now),
         cmocka_unit_test(a_port_in_use_fails_at_creation_and_is_named),
         cmocka_unit_test(contexts_come_and_go),
