@@ -100,9 +100,9 @@ LWS_PROTON_EXTERN struct lws_proton_conn *
 lws_proton_loop_socket(lws_proton_loop_t *loop, int tsi);
 
 /*
- * Looks a host name up in a thread of the C library's, so that the loop goes
- * on; host->resolved() is told, with pt `tsi` serialized and `cookie`.  NULL:
- * out of memory or threads.  With the pt serialized.
+ * Looks a host name up in another thread, so that the loop goes on;
+ * host->resolved() is told, with pt `tsi` serialized and `cookie`.  NULL: out of
+ * memory or threads.  With the pt serialized.
  */
 typedef struct lws_proton_lookup_t lws_proton_lookup_t;
 
@@ -110,7 +110,10 @@ LWS_PROTON_EXTERN lws_proton_lookup_t *
 lws_proton_loop_resolve(lws_proton_loop_t *loop, int tsi, const char *name,
 			void *cookie);
 
-/* host->resolved() will not be called for it.  With the pt serialized. */
+/*
+ * host->resolved() will not be called for it.  With the pt serialized.  Any that
+ * host->resolved() was not told of are cancelled before the loop is freed.
+ */
 LWS_PROTON_EXTERN void
 lws_proton_lookup_cancel(lws_proton_lookup_t *lookup);
 

@@ -49,8 +49,6 @@ Connection::~Connection() {
 }
 
 void Connection::on(Event event) noexcept {
-    if (event == Event::disconnected && state_ == State::half_gone)
-        ended_in_order_ = true;
     const Transition t = transition(state_, event);
     state_ = t.next;
     if (t.actions & act_linger)
@@ -78,25 +76,26 @@ void Connection::sent(uint32_t n) noexcept {
     }
 }
 
-void Connection::drop_windows() noexcept {
+void Connection::disconnected(bool failed) noexcept {
+    if (state_ == State::half_gone)
+        ended_in_order_ = !failed && !tx_.used();
     if (!held())
         rx_.release();
     tx_.release();
+    on(Event::disconnected);
 }
 
 ssize_t Connection::recv(void *buf, size_t len) noexcept {
-    if (const uint32_t n = rx_.read(buf, len)) {
-        if (!in_turn())
-            kick();  // the transport may read on
-        return n;
-    }
-    return nothing_to_recv();
+    if (!rx_.used())
+        return nothing_to_recv();
+    const uint32_t n = rx_.read(buf, len);
+    if (n && !in_turn())
+        kick();  // the transport may read on
+    return n;
 }
 
 ssize_t Connection::peek(void *buf, size_t len) noexcept {
-    if (const uint32_t n = rx_.peek(buf, len))
-        return n;
-    return nothing_to_recv();
+    return rx_.used() ? rx_.peek(buf, len) : nothing_to_recv();
 }
 
 ssize_t Connection::nothing_to_recv() const noexcept {
@@ -159,6 +158,10 @@ int Connection::connect_error() const noexcept {
 }
 
 int Connection::shutdown() noexcept {
+    if (state_ == State::unconnected || state_ == State::opening) {
+        errno = ENOTCONN;
+        return -1;
+    }
     on(Event::shutdown);
     return 0;
 }

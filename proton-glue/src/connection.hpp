@@ -79,8 +79,9 @@ protected:
     // The transport put `n` bytes into rx / took `n` out of tx.
     void received(uint32_t n) noexcept;
     void sent(uint32_t n) noexcept;
-    // The transport will neither send nor receive any more.
-    void drop_windows() noexcept;
+    // The transport lets go: all went as it should, or it `failed`. May free the connection, unless
+    // it is in its turn.
+    void disconnected(bool failed) noexcept;
 
     bool in_turn() const noexcept { return current_ == this; }
     // lws may take, or wants to give, no more.
@@ -94,7 +95,7 @@ protected:
     virtual int local_name(sockaddr *sa, socklen_t *len) noexcept = 0;
     virtual int connect(const sockaddr *sa, socklen_t len) noexcept;
 
-    // Why it never was connected: an errno.
+    // Why it was never connected: an errno.
     int connect_error_ = ECONNREFUSED;
 
     uint32_t rx_small() const noexcept { return std::min(windows_.rx, LWS_PROTON_RX_SMALL); }

@@ -69,8 +69,7 @@ void DriverConnection::lose() noexcept {
         std::lock_guard<std::mutex> lock(wake_mutex_);
         wake_ = nullptr;
     }
-    drop_windows();
-    on(Event::disconnected);
+    disconnected(false);
 }
 
 void DriverConnection::release() noexcept {

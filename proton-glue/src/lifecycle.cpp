@@ -17,7 +17,7 @@ constexpr uint8_t serve = act_serve, end_tx = act_end_tx, shut_down = act_close,
 constexpr Transition kTable[kStates][kEvents] = {
     // connect               connected             peer_close                shutdown                 close_unsent                       close                    drained                 disconnected
     {{S::opening, 0},      {S::unconnected, 0},  {S::unconnected, 0},      {S::unconnected, 0},     {S::gone, release},                {S::gone, release},      {S::unconnected, 0},    {S::unconnected, 0}},          // unconnected
-    {{S::opening, 0},      {S::open, serve},     {S::peer_closed, serve},  {S::shut, end_tx},       {S::closing, shut_down | linger},  {S::closed, shut_down},  {S::opening, 0},        {S::unreached, serve}},        // opening
+    {{S::opening, 0},      {S::open, serve},     {S::peer_closed, serve},  {S::opening, 0},         {S::closing, shut_down | linger},  {S::closed, shut_down},  {S::opening, 0},        {S::unreached, serve}},        // opening
     {{S::open, 0},         {S::open, 0},         {S::peer_closed, serve},  {S::shut, end_tx},       {S::closing, shut_down | linger},  {S::closed, shut_down},  {S::open, 0},           {S::lost, serve}},             // open
     {{S::peer_closed, 0},  {S::peer_closed, 0},  {S::peer_closed, 0},      {S::half_gone, end_tx},  {S::closing, shut_down | linger},  {S::closed, shut_down},  {S::peer_closed, 0},    {S::lost, serve}},             // peer_closed
     {{S::shut, 0},         {S::shut, 0},         {S::half_gone, serve},    {S::shut, 0},            {S::closing, shut_down | linger},  {S::closed, shut_down},  {S::shut, 0},           {S::lost, serve}},             // shut

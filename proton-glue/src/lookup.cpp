@@ -4,48 +4,91 @@
 #include "loop.hpp"
 
 #include <csignal>
+#include <exception>
 #include <memory>
-#include <new>
+#include <thread>
 
 namespace lws_proton {
 
+namespace {
+
+// Those that no thread has begun with, and the threads, which end when there are none.
+std::mutex waiting_mutex;
+Lookup *waiting;
+int threads;
+
+// A signal is for the program's own threads.
+class NoSignals {
+public:
+    NoSignals() noexcept {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~NoSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    NoSignals(const NoSignals &) = delete;
+    NoSignals &operator=(const NoSignals &) = delete;
+
+private:
+    sigset_t before_;
+};
+
+}  // namespace
+
 Lookup::Lookup(Loop &loop, int tsi_, const char *name, void *cookie_)
-    : tsi(tsi_), cookie(cookie_), loop_(&loop), name_(name) {
-    hints_.ai_socktype = SOCK_STREAM;
-    request_.ar_name = name_.c_str();
-    request_.ar_request = &hints_;
-}
+    : tsi(tsi_), cookie(cookie_), loop_(&loop), name_(name) {}
 
 Lookup::~Lookup() {
-    // The loop may have got it before finish() has let go of it.
+    // The loop may have got it before its thread has let go of it.
     std::lock_guard<std::mutex> lock(mutex_);
-    if (addrinfo *result = take_result())
-        freeaddrinfo(result);
+    if (result_)
+        freeaddrinfo(result_);
 }
 
 Lookup *Lookup::start(Loop &loop, int tsi, const char *name, void *cookie) noexcept {
     try {
         std::unique_ptr<Lookup> lookup(new Lookup(loop, tsi, name, cookie));
-        sigevent event = {};
-        event.sigev_notify = SIGEV_THREAD;
-        event.sigev_value.sival_ptr = lookup.get();
-        event.sigev_notify_function = [](sigval value) {
-            static_cast<Lookup *>(value.sival_ptr)->finish();
-        };
-        gaicb *request = &lookup->request_;
-        return getaddrinfo_a(GAI_NOWAIT, &request, 1, &event) ? nullptr : lookup.release();
+        std::lock_guard<std::mutex> lock(waiting_mutex);
+        if (threads < kMostThreads) {
+            try {
+                const NoSignals none;
+                std::thread(work).detach();
+                threads++;
+            } catch (const std::exception &) {
+                if (!threads)
+                    return nullptr;
+            }
+        }
+        Lookup **last = &waiting;
+        while (*last)
+            last = &(*last)->next;
+        return *last = lookup.release();
     } catch (const std::bad_alloc &) {
         return nullptr;
     }
 }
 
-addrinfo *Lookup::take_result() noexcept {
-    addrinfo *result = request_.ar_result;
-    request_.ar_result = nullptr;
-    return result;
+void Lookup::work() noexcept {
+    for (;;) {
+        Lookup *lookup;
+        {
+            std::lock_guard<std::mutex> lock(waiting_mutex);
+            lookup = waiting;
+            if (!lookup) {
+                threads--;
+                return;
+            }
+            waiting = lookup->next;
+        }
+        lookup->run();
+    }
 }
 
-void Lookup::finish() noexcept {
+void Lookup::run() noexcept {
+    addrinfo hints = {};
+    hints.ai_socktype = SOCK_STREAM;
+    error_ = getaddrinfo(name_.c_str(), nullptr, &hints, &result_);
+
     std::unique_lock<std::mutex> lock(mutex_);
     finished_ = true;
     if (loop_) {
@@ -56,14 +99,32 @@ void Lookup::finish() noexcept {
     delete this;
 }
 
+addrinfo *Lookup::take_result() noexcept {
+    addrinfo *result = result_;
+    result_ = nullptr;
+    return result;
+}
+
+// True: no thread has begun with it, and none will.
+bool Lookup::withdraw() noexcept {
+    std::lock_guard<std::mutex> lock(waiting_mutex);
+    for (Lookup **link = &waiting; *link; link = &(*link)->next)
+        if (*link == this) {
+            *link = next;
+            return true;
+        }
+    return false;
+}
+
 void Lookup::cancel() noexcept {
-    std::unique_lock<std::mutex> lock(mutex_);
-    if (!finished_) {
-        loop_ = nullptr;
-        return;
+    if (!withdraw()) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (!finished_) {
+            loop_ = nullptr;
+            return;
+        }
+        loop_->forget(*this);
     }
-    loop_->forget(*this);
-    lock.unlock();
     delete this;
 }
 

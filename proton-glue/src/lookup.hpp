@@ -9,13 +9,18 @@ namespace lws_proton {
 
 class Loop;
 
-// A host name that is looked up in a thread of the C library's (getaddrinfo_a): Proton 0.37 and
-// getaddrinfo() would stop the loop meanwhile.
+// A host name that is looked up in another thread: Proton 0.37 and getaddrinfo() would stop the
+// loop meanwhile. (Not getaddrinfo_a(): after some of its failures it still uses what it
+// was given, and the thread in which it tells of the end crashes under ThreadSanitizer.)
 //
-// It cannot be stopped, so it may outlive who wants it, and the loop: cancel() only makes it
-// forget both. Freed by whoever is last: cancel(), finish() or the loop once the host was told.
+// One that is under way cannot be stopped, so it may outlive who wants it, and the loop: cancel()
+// only makes it forget both. Freed by whoever is last: cancel(), its thread, or the loop once the
+// host was told.
 class Lookup {
 public:
+    // As many names are looked up at a time, in the whole process; others wait.
+    static constexpr int kMostThreads = 16;
+
     // Null: no memory, or no thread to do it.
     static Lookup *start(Loop &loop, int tsi, const char *name, void *cookie) noexcept;
     ~Lookup();
@@ -26,23 +31,25 @@ public:
     void cancel() noexcept;
 
     // How it ended, as getaddrinfo() tells; what was found is the caller's.
-    int error() noexcept { return gai_error(&request_); }
+    int error() const noexcept { return error_; }
     addrinfo *take_result() noexcept;
 
     const int tsi;
     void *const cookie;
-    Lookup *next = nullptr;  // the loop's
+    Lookup *next = nullptr;  // of who waits for a thread, then the loop's
 
 private:
     Lookup(Loop &loop, int tsi, const char *name, void *cookie);
-    void finish() noexcept;
+    static void work() noexcept;
+    bool withdraw() noexcept;
+    void run() noexcept;
 
     std::mutex mutex_;
     Loop *loop_;  // null: cancelled
     bool finished_ = false;
     const std::string name_;
-    addrinfo hints_ = {};
-    gaicb request_ = {};
+    int error_ = 0;
+    addrinfo *result_ = nullptr;
 };
 
 }  // namespace lws_proton

@@ -92,7 +92,7 @@ Loop::Loop(int threads, const lws_proton_host_t *host, void *user)
     retired_.service = [](void *, lws_proton_conn *, int) {};
     retired_.pending = [](void *, lws_proton_conn *) -> size_t { return 0; };
     retired_.after = [](void *, int) -> int64_t { return -1; };
-    retired_.resolved = [](void *, void *, int, addrinfo *) {};
+    retired_.resolved = nullptr;  // every lookup was cancelled
     retired_.log = host->log;
     if (!proactor_)
         throw std::bad_alloc();

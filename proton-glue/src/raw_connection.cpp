@@ -18,6 +18,7 @@
 #include <cstring>
 #include <netdb.h>
 #include <optional>
+#include <string_view>
 
 namespace lws_proton {
 
@@ -26,19 +27,22 @@ namespace {
 // Ours among the attachments of a raw connection, so that its context stays the application's.
 PN_HANDLE(kKey)
 
-// Proton tells an errno only by its text, before " - " and what it was about.
+// Why Proton could not connect. It tells an errno only by its text: "TEXT - on connect ADDRESS".
+// Without an address there was no socket, most likely because there is no way to the network; and
+// the errno of 0.37 and 0.40 is then whatever was in memory, EPERM as Debian built it.
 int errno_of(pn_condition_t *condition) noexcept {
     const char *description = pn_condition_get_description(condition);
-    if (!description)
-        return ECONNREFUSED;
+    const std::string_view all = description ? description : "";
+    const std::string_view text = all.substr(0, all.find(" - "));
     for (int error :
          {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ECONNRESET, ENETDOWN, EHOSTDOWN,
-          EADDRNOTAVAIL, EAFNOSUPPORT, EACCES, EPERM, EMFILE, ENFILE, ENOBUFS, ENOMEM, EINVAL}) {
-        const char *text = strerrordesc_np(error);
-        if (strncmp(description, text, strlen(text)) == 0)
+          EADDRNOTAVAIL, EAFNOSUPPORT, EACCES, EMFILE, ENFILE, ENOBUFS, ENOMEM, EINVAL})
+        if (text == strerror(error))
             return error;
-    }
-    return ECONNREFUSED;
+    // A numeric address is looked up too.
+    if (text == gai_strerror(EAI_ADDRFAMILY))
+        return EAFNOSUPPORT;
+    return !all.empty() && all.back() == ' ' ? ENETUNREACH : ECONNREFUSED;
 }
 
 int copy_address(const pn_netaddr_t *address, sockaddr *sa, socklen_t *len) noexcept {
@@ -65,10 +69,11 @@ RawConnection::RawConnection(Loop &loop, int tsi_) noexcept
     : Connection(loop, tsi_, State::unconnected) {}
 
 void RawConnection::attach(pn_raw_connection_t *raw) noexcept {
-    raw_ = raw;
     pn_record_t *record = pn_raw_connection_attachments(raw);
     pn_record_def(record, kKey, PN_VOID);
     pn_record_set(record, kKey, this);
+    std::lock_guard<std::mutex> lock(wake_mutex_);
+    raw_ = raw;
 }
 
 RawConnection *RawConnection::of(pn_raw_connection_t *raw) noexcept {
@@ -78,12 +83,10 @@ RawConnection *RawConnection::of(pn_raw_connection_t *raw) noexcept {
 void RawConnection::kick() noexcept {
     {
         std::lock_guard<std::mutex> lock(wake_mutex_);
-        // Closed, Proton takes no wake any more; if lws let go too there is nothing left to do.
-        if (raw_ && raw_closed_ && letting_go())
-            return;
-        // Nor before it is connected (PROTON-2673); that comes with a batch of its own.
+        // Not before it is connected (PROTON-2673); that comes with a batch of its own.
         if (raw_ && !connected_)
             return;
+        // Nor once Proton was told to close: it takes no wake any more.
         if (raw_ && !raw_closed_) {
             if (!kicked_.exchange(true))
                 pn_raw_connection_wake(raw_);
@@ -187,8 +190,10 @@ void RawConnection::take_back() noexcept {
 void RawConnection::detach() noexcept {
     if (!raw_)
         return;
+    pn_condition_t *why = pn_raw_connection_condition(raw_);
+    const bool failed = pn_condition_is_set(why);
     if (!connected_)
-        connect_error_ = errno_of(pn_raw_connection_condition(raw_));
+        connect_error_ = errno_of(why);
     // A late wake can bring one more batch.
     pn_record_set(pn_raw_connection_attachments(raw_), kKey, nullptr);
     {
@@ -197,13 +202,18 @@ void RawConnection::detach() noexcept {
     }
     rx_lent_ = false;
     tx_lent_ = 0;
-    drop_windows();
-    on(Event::disconnected);
+    disconnected(failed);
 }
 
 void RawConnection::flush() noexcept {
-    if (!raw_ || raw_closed_ || !connected_)
+    if (!raw_ || raw_closed_)
         return;
+    if (!connected_) {
+        // Proton 0.40 says no more of a connection whose address it could not use.
+        if (pn_condition_is_set(pn_raw_connection_condition(raw_)))
+            close_raw();
+        return;
+    }
     if (letting_go()) {
         // Everything left, then the close. Proton finishes alone, and needs no more of us.
         while (give_tx(UINT32_MAX)) {
@@ -269,11 +279,12 @@ void RawConnection::give_rx() noexcept {
 }
 
 int RawConnection::peer_name(sockaddr *sa, socklen_t *len) noexcept {
-    return copy_address(raw_ ? pn_raw_connection_remote_addr(raw_) : nullptr, sa, len);
+    return copy_address(raw_ && connected_ ? pn_raw_connection_remote_addr(raw_) : nullptr, sa,
+                        len);
 }
 
 int RawConnection::local_name(sockaddr *sa, socklen_t *len) noexcept {
-    return copy_address(raw_ ? pn_raw_connection_local_addr(raw_) : nullptr, sa, len);
+    return copy_address(raw_ && connected_ ? pn_raw_connection_local_addr(raw_) : nullptr, sa, len);
 }
 
 int RawConnection::connect(const sockaddr *sa, socklen_t len) noexcept {

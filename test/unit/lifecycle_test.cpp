@@ -83,10 +83,11 @@ void every_cell_is_as_stated() {
         {S::peer_closed, S::half_gone, S::closing, S::closed, S::lost, S::unreached, S::gone},
         E::peer_close);
 
-    // lws ends its stream once.
-    cells.lead({S::opening, S::open}, E::shutdown, S::shut, act_end_tx);
+    // lws ends its stream once, if there is one.
+    cells.lead({S::open}, E::shutdown, S::shut, act_end_tx);
     cells.lead({S::peer_closed}, E::shutdown, S::half_gone, act_end_tx);
-    cells.ignored({S::shut, S::half_gone, S::closing, S::closed, S::lost, S::unreached, S::gone},
+    cells.ignored({S::opening, S::shut, S::half_gone, S::closing, S::closed, S::lost, S::unreached,
+                   S::gone},
                   E::shutdown);
 
     // lws lets go, once, and what it leaves unsent lingers.
@@ -138,7 +139,7 @@ struct History {
             peer_closed |= !over();
             break;
         case E::shutdown:
-            shut |= !over();
+            shut |= !over() && a_stream();
             break;
         case E::close_unsent:
             unsent |= begun && !over();
@@ -159,6 +160,7 @@ struct History {
         }
     }
 
+    bool a_stream() const { return connected || peer_closed; }
     bool over() const { return lws_let_go || transport_let_go; }
 
     State state() const {
@@ -167,7 +169,7 @@ struct History {
         if (!begun)
             return S::unconnected;
         if (transport_let_go)
-            return connected || peer_closed || shut ? S::lost : S::unreached;
+            return a_stream() ? S::lost : S::unreached;
         if (lws_let_go)
             return unsent ? S::closing : S::closed;
         if (peer_closed)
@@ -269,7 +271,7 @@ void the_transport_is_asked_to_close_once_unless_it_is_gone() {
         else if (after.lws_let_go && !before.lws_let_go)
             CHECK(!!(t.actions & act_close) == before.begun);
         if (event == E::shutdown && before.begun && !before.over())
-            CHECK(!!(t.actions & act_end_tx) == !before.shut);
+            CHECK(!!(t.actions & act_end_tx) == (before.a_stream() && !before.shut));
     });
 }
 

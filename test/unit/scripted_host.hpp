@@ -3,6 +3,9 @@
 
 #include "lws_proton_host.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <functional>
@@ -90,9 +93,37 @@ public:
         return n < 0 ? -errno : n;
     }
 
+    // As recv, but the bytes stay.
+    ssize_t peek(size_t most, std::string *seen = nullptr) {
+        std::string bytes(most, '\0');
+        const ssize_t n = conn->ops->peek(conn, bytes.data(), most);
+        if (seen)
+            *seen = bytes.substr(0, n > 0 ? n : 0);
+        return n < 0 ? -errno : n;
+    }
+
+    // 0, or -errno. The address in numbers.
+    int connect(const char *address, uint16_t port) {
+        sockaddr_in v4 = {};
+        sockaddr_in6 v6 = {};
+        v4.sin_family = AF_INET;
+        v6.sin6_family = AF_INET6;
+        v4.sin_port = v6.sin6_port = htons(port);
+        if (inet_pton(AF_INET, address, &v4.sin_addr) == 1)
+            return connect(v4);
+        inet_pton(AF_INET6, address, &v6.sin6_addr);
+        return connect(v6);
+    }
+    template <class Address>
+    int connect(const Address &address) {
+        const auto *sa = reinterpret_cast<const sockaddr *>(&address);
+        return conn->ops->connect(conn, sa, sizeof(address)) ? -errno : 0;
+    }
+    int connect_error() { return conn->ops->connect_error(conn); }
+
     void enable(int events, bool start = true) { conn->ops->enable(conn, start, events); }
     void disable(int events) { enable(events, false); }
-    void shutdown() { conn->ops->shutdown(conn); }
+    int shutdown() { return conn->ops->shutdown(conn) ? -errno : 0; }
     size_t tx_room() { return conn->ops->tx_room(conn); }
 
     void close() {

@@ -62,6 +62,21 @@ public:
         return {raw, *host.wsis.back()};
     }
 
+    // lws makes a connection, to connect it.
+    Wsi &socket(int tsi = 0) {
+        lws_proton_conn *conn = lws_proton_loop_socket(loop, tsi);
+        CHECK(conn);
+        return host.adopt(conn);
+    }
+
+    // It has begun to connect, and waits for the end as lws does.
+    Connection client(int tsi = 0) {
+        Wsi &wsi = socket(tsi);
+        CHECK_EQ(wsi.connect("127.0.0.1", 80), -EINPROGRESS);
+        wsi.enable(LWS_PROTON_WRITE);
+        return {*proton.connections.back(), wsi};
+    }
+
     // A peer connects, and is accepted; its own first batch is still to come.
     pn_raw_connection_t &begin_to_connect() {
         if (listeners.empty())
@@ -96,8 +111,11 @@ public:
     // lws and all peers end everything; nothing may be left, and nothing forbidden been done.
     void finish() {
         lws_closes_everything();
-        for (auto &raw : proton.connections)
+        for (auto &raw : proton.connections) {
             raw->peer_takes = SIZE_MAX;
+            if (raw->connecting)
+                raw->connect_fails("the end of the test - on connect 127.0.0.1:80");
+        }
         proton.send_at_most = SIZE_MAX;
         run();
         CHECK_EQ(stats().connections, 0u);

@@ -288,7 +288,7 @@ bool pn_condition_is_set(pn_condition_t *condition) {
 }
 
 const char *pn_condition_get_description(pn_condition_t *condition) {
-    return condition->description.c_str();
+    return pn_condition_is_set(condition) ? condition->description.c_str() : nullptr;
 }
 
 const struct sockaddr *pn_netaddr_sockaddr(const pn_netaddr_t *address) {

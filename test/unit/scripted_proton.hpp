@@ -77,8 +77,14 @@ struct pn_raw_connection_t {
     size_t peer_takes = SIZE_MAX;  // so many bytes more, then it lets us wait
     bool peer_saw_end = false;
     pn_netaddr_t peer_address, own_address;
-    std::string connects_to;   // of a client's
     pn_condition_t condition;  // why it ended
+
+    // How a connect ends, of a client's; it is pending until then.
+    void connect_succeeds();
+    void connect_fails(const std::string &why);
+    void address_fails(const std::string &why);  // it cannot be used
+    std::string connects_to;                     // as the glue gave it
+    bool connecting = false;
 
     // Proton's oddities, if the test wants them.
     bool only_says_disconnected = false;   // no word of its buffers before
@@ -97,7 +103,7 @@ struct pn_raw_connection_t {
 
     // Buffers that were lent and not taken back.
     std::deque<scripted::Loan> unread, read, unwritten, written;
-    bool accepted = false;  // a connection that failed is not
+    bool accepted = false;  // or connecting; one that failed to be accepted is not
     bool freed = false;     // Proton is done with it
 
     // The rest is the double's own: the state machine, scripted_raw_connection.cpp.
@@ -184,7 +190,7 @@ public:
 
     // What goes wrong, while it is set.
     bool no_proactor = false;
-    bool no_connection = false;  // pn_raw_connection() is out of memory
+    bool no_connection = false;       // pn_raw_connection() is out of memory
     bool no_listener = false;
     std::string listen_error;
     size_t send_at_most = SIZE_MAX;   // bytes in one send

@@ -6,7 +6,10 @@
 #include <proton/netaddr.h>
 #include <proton/proactor.h>
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -126,6 +129,8 @@ void pn_raw_connection_t::write_socket() {
 
 // Proton's reaction to an error of the socket.
 void pn_raw_connection_t::lose() {
+    if (condition.description.empty())
+        condition.description = "Connection reset by peer - recv error 127.0.0.1:50000";
     release();
     close_read();
     close_write();
@@ -154,6 +159,32 @@ void pn_raw_connection_t::disconnect_if_closed() {
     disconnect = drain;
     if (only_says_disconnected)
         read_closed_pending = write_closed_pending = false;
+}
+
+void pn_raw_connection_t::connect_succeeds() {
+    connecting = false;
+    own_address.v4.sin_family = AF_INET;
+    own_address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    own_address.v4.sin_port = htons(40000);
+    put(PN_RAW_CONNECTION_CONNECTED);
+}
+
+// With not a word but the last.
+void pn_raw_connection_t::connect_fails(const std::string &why) {
+    connecting = false;
+    condition.description = why;
+    release();
+    read_closed = write_closed = true;
+    disconnect = drain;
+    advance(false);
+}
+
+// 0.40 forgets to end it.
+void pn_raw_connection_t::address_fails(const std::string &why) {
+    if (old())
+        return connect_fails(why);
+    condition.description = why;
+    advance(false);
 }
 
 // Makes the next event, if there is one to be made.
@@ -324,6 +355,8 @@ void pn_raw_connection_write_close(pn_raw_connection_t *connection) {
 
 void pn_raw_connection_wake(pn_raw_connection_t *connection) {
     pn_raw_connection_t &c = alive(connection);
+    if (c.connecting)
+        violation("a wake before the connection is connected");  // PROTON-2673
     c.wakes++;
     c.wake_wanted |= !c.closing;
 }
@@ -345,7 +378,24 @@ pn_condition_t *pn_raw_connection_condition(pn_raw_connection_t *c) {
 }
 
 void pn_proactor_raw_connect(pn_proactor_t *, pn_raw_connection_t *c, const char *address) {
+    if (std::exchange(c->accepted, true))
+        violation("a raw connection was connected twice");
     c->connects_to = address;
+    c->connecting = true;
+    // split at the last colon, then numbers only: 0.37 looks a name up in this thread
+    const size_t colon = c->connects_to.rfind(':');
+    const std::string host = c->connects_to.substr(0, colon);
+    const in_port_t port = htons(atoi(address + colon + 1));
+    pn_netaddr_t &peer = c->peer_address;
+    if (inet_pton(AF_INET, host.c_str(), &peer.v4.sin_addr) == 1) {
+        peer.v4.sin_family = AF_INET;
+        peer.v4.sin_port = port;
+    } else if (inet_pton(AF_INET6, host.c_str(), &peer.v6.sin6_addr) == 1) {
+        peer.v6.sin6_family = AF_INET6;
+        peer.v6.sin6_port = port;
+    } else {
+        violation("not a numeric address: " + host);
+    }
 }
 
 }
