@@ -281,6 +281,26 @@ void a_connection_can_be_lost_in_every_state(DriverLoop &loop) {
     }
 }
 
+void a_loss_after_both_ends_is_in_order_if_all_was_sent(DriverLoop &loop) {
+    for (bool sent : {true, false}) {
+        Driver driver(loop);
+        Wsi &wsi = driver.wsi();
+        wsi.closes_at_end = false;
+        wsi.send("bytes");
+        wsi.shutdown();
+        driver.read_close();
+        if (sent)
+            driver.transmit();
+        driver.write_close();
+        CHECK_EQ(wsi.recv(1), sent ? 0 : -ECONNRESET);
+        driver.write_close();
+        CHECK_EQ(wsi.recv(1), sent ? 0 : -ECONNRESET);
+        driver.free();
+        CHECK_EQ(wsi.recv(1), sent ? 0 : -ECONNRESET);
+        wsi.close();
+    }
+}
+
 void a_driver_can_be_freed_before_lws_has_closed(DriverLoop &loop) {
     Driver driver(loop);
     driver.receive("unread");
@@ -398,6 +418,7 @@ int main() {
         DRIVER_TEST(what_was_received_before_the_loss_is_read_first),
         DRIVER_TEST(a_lost_connection_sends_and_receives_nothing),
         DRIVER_TEST(a_connection_can_be_lost_in_every_state),
+        DRIVER_TEST(a_loss_after_both_ends_is_in_order_if_all_was_sent),
         DRIVER_TEST(a_driver_can_be_freed_before_lws_has_closed),
         DRIVER_TEST(a_freed_driver_s_connection_is_lws_s_until_it_closes),
         DRIVER_TEST(lws_can_close_in_the_callback_that_tells_of_a_freed_driver),

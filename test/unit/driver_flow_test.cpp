@@ -21,6 +21,57 @@ void received_bytes_reach_lws(DriverLoop &loop) {
     CHECK_EQ(driver.wsi().recv(1), -EAGAIN);
 }
 
+void a_peek_leaves_the_bytes(DriverLoop &loop) {
+    Driver driver(loop);
+    Wsi &wsi = driver.wsi();
+    wsi.closes_at_end = false;
+    std::string seen;
+    CHECK_EQ(wsi.peek(1), -EAGAIN);
+    driver.receive("hello");
+    CHECK_EQ(wsi.peek(2, &seen), 2);
+    CHECK_EQ(seen, "he");
+    CHECK_EQ(wsi.peek(100, &seen), 5);
+    CHECK_EQ(seen, "hello");
+    CHECK_EQ(wsi.conn->ops->rx_used(wsi.conn), 5u);
+    CHECK_EQ(wsi.recv(4), 4);
+    CHECK_EQ(wsi.peek(100, &seen), 1);
+    CHECK_EQ(wsi.conn->ops->rx_used(wsi.conn), 1u);
+    CHECK_EQ(wsi.recv(1), 1);
+    CHECK_EQ(wsi.peek(1), -EAGAIN);
+    driver.read_close();
+    CHECK_EQ(wsi.peek(1), 0);
+    driver.write_close();
+    CHECK_EQ(wsi.peek(1), -ECONNRESET);
+}
+
+// As from a socket: 0 if there is something, or it would have to wait.
+void nothing_can_be_received_of_what_is_there(DriverLoop &loop) {
+    Driver driver(loop);
+    Wsi &wsi = driver.wsi();
+    CHECK_EQ(wsi.recv(0), -EAGAIN);
+    CHECK_EQ(wsi.peek(0), -EAGAIN);
+    driver.receive("hello");
+    CHECK_EQ(wsi.recv(0), 0);
+    CHECK_EQ(wsi.peek(0), 0);
+    CHECK_EQ(driver.wakes, 0u);
+    CHECK_EQ(wsi.recv(100), 5);
+}
+
+void a_driver_s_connection_is_connected_and_has_no_address(DriverLoop &loop) {
+    Driver driver(loop);
+    Wsi &wsi = driver.wsi();
+    sockaddr_storage address;
+    socklen_t size = sizeof(address);
+    sockaddr *sa = reinterpret_cast<sockaddr *>(&address);
+    CHECK_EQ(wsi.connect("127.0.0.1", 80), -EISCONN);
+    CHECK_EQ(wsi.connect_error(), 0);
+    for (auto name : {wsi.conn->ops->peer_name, wsi.conn->ops->local_name}) {
+        errno = 0;
+        CHECK_EQ(name(wsi.conn, sa, &size), -1);
+        CHECK_EQ(errno, ENOTCONN);
+    }
+}
+
 void sent_bytes_reach_the_caller(DriverLoop &loop) {
     Driver driver(loop);
     CHECK_EQ(driver.transmit(), "");
@@ -318,6 +369,9 @@ void a_driver_knows_no_peer_and_accepts_nothing(DriverLoop &loop) {
 int main() {
     const CMUnitTest tests[] = {
         DRIVER_TEST(received_bytes_reach_lws),
+        DRIVER_TEST(a_peek_leaves_the_bytes),
+        DRIVER_TEST(nothing_can_be_received_of_what_is_there),
+        DRIVER_TEST(a_driver_s_connection_is_connected_and_has_no_address),
         DRIVER_TEST(sent_bytes_reach_the_caller),
         DRIVER_TEST(a_full_rx_window_gives_no_read_buffer),
         DRIVER_TEST(reading_resumes_with_the_first_byte_that_lws_takes),

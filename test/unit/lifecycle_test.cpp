@@ -86,9 +86,9 @@ void every_cell_is_as_stated() {
     // lws ends its stream once, if there is one.
     cells.lead({S::open}, E::shutdown, S::shut, act_end_tx);
     cells.lead({S::peer_closed}, E::shutdown, S::half_gone, act_end_tx);
-    cells.ignored({S::opening, S::shut, S::half_gone, S::closing, S::closed, S::lost, S::unreached,
-                   S::gone},
-                  E::shutdown);
+    cells.ignored(
+        {S::opening, S::shut, S::half_gone, S::closing, S::closed, S::lost, S::unreached, S::gone},
+        E::shutdown);
 
     // lws lets go, once, and what it leaves unsent lingers.
     cells.lead({S::opening, S::open, S::peer_closed, S::shut, S::half_gone}, E::close_unsent,

@@ -207,6 +207,70 @@ void a_wake_while_the_pipe_is_served_is_served_again(ScriptedLoop &s) {
     CHECK_EQ(pipe.wsi.calls.size(), 4u);
 }
 
+// lws_cancel_service() is one thing, a wake for the loop's own needs another.
+
+// Lost, and served by the loop.
+Wsi &orphan(ScriptedLoop &s) {
+    auto [raw, wsi] = s.connect();
+    wsi.closes_at_end = false;
+    raw.peer_resets();
+    s.run();
+    wsi.calls.clear();
+    return wsi;
+}
+
+void a_wake_for_a_connection_is_not_the_pipe_s(ScriptedLoop &s) {
+    Wsi &wsi = orphan(s);
+    Pipe pipe(s);
+    std::thread other([&wsi] {
+        wsi.disable(LWS_PROTON_READ);
+        wsi.enable(LWS_PROTON_READ);
+    });
+    other.join();
+    CHECK_EQ(s.proton.interrupts, 1);
+    s.run();
+    CHECK_EQ(wsi.calls.size(), 1u);
+    CHECK(pipe.wsi.calls.empty());
+}
+
+void a_wake_of_the_pipe_and_one_for_a_connection_are_both_served(ScriptedLoop &s) {
+    Wsi &wsi = orphan(s);
+    Pipe pipe(s);
+    for (bool pipe_first : {true, false}) {
+        wsi.calls.clear();
+        pipe.wsi.calls.clear();
+        if (pipe_first)
+            pipe.wake();
+        wsi.disable(LWS_PROTON_READ);
+        wsi.enable(LWS_PROTON_READ);
+        if (!pipe_first)
+            pipe.wake();
+        s.run();
+        CHECK_EQ(wsi.calls.size(), 1u);
+        CHECK_EQ(pipe.wsi.calls.size(), 1u);
+    }
+    CHECK_EQ(s.proton.interrupts, 2);
+}
+
+void a_wake_of_the_pipe_is_served_once(ScriptedLoop &s) {
+    Wsi &wsi = orphan(s);
+    Pipe pipe(s);
+    pipe.wake();
+    s.run();
+    wsi.disable(LWS_PROTON_READ);
+    wsi.enable(LWS_PROTON_READ);
+    s.run();
+    CHECK_EQ(pipe.wsi.calls.size(), 1u);
+}
+
+void the_pipe_that_was_woken_is_the_one_that_is_served(ScriptedLoop &s) {
+    Pipe zero(s, 0), one(s, 1);
+    one.wake();
+    s.run();
+    CHECK(zero.wsi.calls.empty());
+    CHECK_EQ(one.wsi.calls.size(), 1u);
+}
+
 void a_turn_does_not_wait_when_it_was_woken(ScriptedLoop &s) {
     Pipe pipe(s);
     pipe.wake();
@@ -233,6 +297,11 @@ void a_pipe_is_no_stream(ScriptedLoop &s) {
     CHECK_EQ(pipe.wsi.tx_room(), 0u);
     CHECK(!pipe.wsi.conn->ops->accept(pipe.wsi.conn));
     CHECK_EQ(pipe.wsi.conn->ops->peer_name(pipe.wsi.conn, nullptr, nullptr), -1);
+    CHECK_EQ(pipe.wsi.conn->ops->local_name(pipe.wsi.conn, nullptr, nullptr), -1);
+    CHECK_EQ(pipe.wsi.peek(1), -ENOTCONN);
+    CHECK_EQ(pipe.wsi.connect("127.0.0.1", 80), -ENOTCONN);
+    CHECK_EQ(pipe.wsi.connect_error(), 0);
+    CHECK_EQ(pipe.wsi.conn->ops->rx_used(pipe.wsi.conn), 0u);
     pipe.wsi.shutdown();
     pipe.wsi.enable(LWS_PROTON_READ);
     pipe.wsi.disable(LWS_PROTON_READ);
@@ -371,6 +440,10 @@ int main() {
         PROTON_TEST(a_wake_from_inside_a_visit_is_served_without_an_interrupt),
         PROTON_TEST(a_wake_from_a_timer_is_served_too),
         PROTON_TEST_TWO_PTS(a_wake_while_the_pipe_is_served_is_served_again),
+        PROTON_TEST(a_wake_for_a_connection_is_not_the_pipe_s),
+        PROTON_TEST(a_wake_of_the_pipe_and_one_for_a_connection_are_both_served),
+        PROTON_TEST(a_wake_of_the_pipe_is_served_once),
+        PROTON_TEST_TWO_PTS(the_pipe_that_was_woken_is_the_one_that_is_served),
         PROTON_TEST(a_turn_does_not_wait_when_it_was_woken),
         PROTON_TEST(a_wake_of_a_pipe_that_lws_does_not_have_is_no_harm),
         PROTON_TEST(a_pipe_is_no_stream),

@@ -1,6 +1,8 @@
 // The raw-connection transport: how a connection ends when lws ends it, and what lingers.
 #include "scripted_loop.hpp"
 
+#include <thread>
+
 #include <chrono>
 
 using namespace scripted;
@@ -280,6 +282,31 @@ void what_was_closed_for_lack_of_memory_is_still_lws_s_to_close(ScriptedLoop &s)
     CHECK_EQ(s.stats().lingering, 0u);
 }
 
+// As ThreadSanitizer sees it: nothing but what may be looked at from outside of the pt is.
+void what_was_closed_for_lack_of_memory_may_be_enabled_by_any_thread(ScriptedLoop &s) {
+    auto [raw, wsi] = s.connect();
+    wsi.closes_at_end = false;
+    raw.peer_takes = 0;
+    wsi.send("unsent");
+    raw.peer_sends(pattern(LWS_PROTON_RX_SMALL));
+    {
+        const OutOfMemory none(LWS_PROTON_RX_LARGE);
+        s.run();
+    }
+    CHECK_EQ(raw.closes, 1);
+    std::thread other([&w = wsi] {
+        for (int i = 0; i < 100; i++) {
+            w.enable(LWS_PROTON_WRITE);
+            w.disable(LWS_PROTON_WRITE);
+        }
+    });
+    wsi.shutdown();
+    other.join();
+    wsi.close();
+    s.run();
+    CHECK_EQ(s.stats().lingering, 1u);
+}
+
 void many_may_linger_and_then_new_connections_are_refused(ScriptedLoop &s) {
     for (int i = 0; i < LWS_PROTON_LINGER_MAX; i++) {
         auto [raw, wsi] = s.connect();
@@ -409,6 +436,7 @@ int main() {
         PROTON_TEST(the_write_under_way_fails_first_and_then_lws_closes),
         PROTON_TEST(lws_answers_after_the_peer_has_ended_and_closes),
         PROTON_TEST(what_was_closed_for_lack_of_memory_is_still_lws_s_to_close),
+        PROTON_TEST(what_was_closed_for_lack_of_memory_may_be_enabled_by_any_thread),
         PROTON_TEST(many_may_linger_and_then_new_connections_are_refused),
         PROTON_TEST(refusing_is_said_again_after_it_had_ended),
         PROTON_TEST(lingering_is_reported_once_it_is_long),

@@ -322,6 +322,39 @@ void a_peer_that_ended_may_still_be_lost(ScriptedLoop &s) {
     CHECK(raw.freed);
 }
 
+// Both have ended their streams, but not all of lws's was sent.
+void a_reset_that_meets_unsent_bytes_is_no_end_in_order(ScriptedLoop &s) {
+    for (size_t unsent : {size_t(6), kTx}) {  // all of them lent to Proton, or not
+        auto [raw, wsi] = s.connect();
+        raw.peer_takes = 0;
+        wsi.closes_at_end = false;
+        wsi.send(pattern(unsent));
+        wsi.shutdown();
+        raw.peer_ends();
+        s.run();
+        CHECK(wsi.ended);
+        raw.peer_resets();
+        s.run();
+        CHECK_EQ(wsi.recv(1), -ECONNRESET);
+        CHECK_EQ(wsi.peek(1), -ECONNRESET);
+        wsi.close();
+    }
+}
+
+void an_end_in_order_is_said_as_often_as_lws_asks(ScriptedLoop &s) {
+    auto [raw, wsi] = s.connect();
+    wsi.closes_at_end = false;
+    wsi.shutdown();
+    raw.peer_ends();
+    s.run();
+    CHECK(raw.freed);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(wsi.recv(1), 0);
+        CHECK_EQ(wsi.peek(1), 0);
+    }
+    CHECK(!wsi.lost);
+}
+
 void a_lost_connection_does_not_know_its_peer_any_more(ScriptedLoop &s) {
     auto [raw, wsi] = s.connect();
     wsi.closes_at_end = false;
@@ -339,6 +372,9 @@ void a_lost_connection_does_not_know_its_peer_any_more(ScriptedLoop &s) {
     s.run();
     errno = 0;
     CHECK_EQ(wsi.conn->ops->peer_name(wsi.conn, sa, &size), -1);
+    CHECK_EQ(errno, ENOTCONN);
+    errno = 0;
+    CHECK_EQ(wsi.conn->ops->local_name(wsi.conn, sa, &size), -1);
     CHECK_EQ(errno, ENOTCONN);
 }
 
@@ -364,6 +400,8 @@ int main() {
         PROTON_TEST(a_connection_can_fail_without_ever_having_been_connected),
         PROTON_TEST(what_proton_takes_no_more_is_dropped_with_the_connection),
         PROTON_TEST(a_peer_that_ended_may_still_be_lost),
+        PROTON_TEST(a_reset_that_meets_unsent_bytes_is_no_end_in_order),
+        PROTON_TEST(an_end_in_order_is_said_as_often_as_lws_asks),
         PROTON_TEST(a_lost_connection_does_not_know_its_peer_any_more),
     };
     return cmocka_run_group_tests_name("raw_disconnect", tests, nullptr, nullptr);

@@ -58,7 +58,7 @@ bool Proton::has_work() const {
 
 pn_event_batch_t *Proton::next_batch() {
     pn_event_batch_t *batch = nullptr;
-    if (std::exchange(interrupted_, false)) {
+    if (interrupted_.exchange(false)) {
         own_.events = {PN_PROACTOR_INTERRUPT};
         batch = &own_;
     } else if (timeout_at_ && *timeout_at_ <= now_us) {

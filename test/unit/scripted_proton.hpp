@@ -184,13 +184,13 @@ public:
     static void advance_ms(int64_t ms);
 
     std::vector<pn_millis_t> timeouts;  // each that was set
-    int interrupts = 0;
+    std::atomic<int> interrupts{0};
     int waits = 0;
     int proactors_made = 0, proactors_freed = 0;
 
     // What goes wrong, while it is set.
     bool no_proactor = false;
-    bool no_connection = false;       // pn_raw_connection() is out of memory
+    bool no_connection = false;  // pn_raw_connection() is out of memory
     bool no_listener = false;
     std::string listen_error;
     size_t send_at_most = SIZE_MAX;   // bytes in one send
@@ -210,7 +210,7 @@ public:
 private:
     pn_event_batch_t own_;
     std::optional<int64_t> timeout_at_;  // µs
-    bool interrupted_ = false;
+    std::atomic<bool> interrupted_{false};
     size_t turn_ = 0;  // connections come round
 };
 

@@ -397,5 +397,4 @@ void pn_proactor_raw_connect(pn_proactor_t *, pn_raw_connection_t *c, const char
         violation("not a numeric address: " + host);
     }
 }
-
 }

@@ -29,6 +29,14 @@ struct Fixture {
 
     uint32_t write(const std::string &bytes) { return window.write(bytes.data(), bytes.size()); }
 
+    // What is there, and past it nothing is written to.
+    std::string peek(size_t most) {
+        std::string bytes(most, '\x5a');
+        const size_t n = window.peek(bytes.data(), most);
+        CHECK_EQ(bytes.substr(n), std::string(most - n, '\x5a'));
+        return bytes.substr(0, n);
+    }
+
     std::string read(size_t most) {
         std::string bytes(most, '\0');
         bytes.resize(window.read(bytes.data(), most));
@@ -63,6 +71,8 @@ void a_window_without_a_buffer_has_no_bytes_and_no_room() {
     CHECK_EQ(window.space().size, 0u);
     CHECK_EQ(window.write(&byte, 1), 0u);
     CHECK_EQ(window.read(&byte, 1), 0u);
+    CHECK_EQ(window.peek(&byte, 1), 0u);
+    CHECK_EQ(byte, 'x');
     window.consume(0);
     window.release();  // means nothing
     CHECK_EQ(pool.bytes(), 0u);
@@ -193,11 +203,27 @@ void a_rewound_window_is_contiguous_again() {
     CHECK_EQ(text(f.window.stored()), counted(kCapacity));
 }
 
+void a_peek_copies_and_leaves_the_bytes() {
+    Fixture f(kCapacity, kCapacity - 3);
+    CHECK_EQ(f.write("abcdefgh"), 8u);
+    for (size_t most : {1u, 3u, 4u, 8u, 100u}) {
+        const size_t n = std::min<size_t>(most, 8);
+        CHECK_EQ(f.peek(most), std::string("abcdefgh").substr(0, n));
+        CHECK_EQ(f.window.used(), 8u);
+    }
+    CHECK_EQ(text(f.window.stored()), "abc");
+    CHECK_EQ(f.read(2), "ab");
+    CHECK_EQ(f.peek(100), "cdefgh");
+    CHECK_EQ(f.read(100), "cdefgh");
+    CHECK_EQ(f.peek(1), "");
+}
+
 void nothing_is_read_or_written_by_zero() {
     Fixture f;
     CHECK_EQ(f.write(""), 0u);
     CHECK_EQ(f.write("ab"), 2u);
     CHECK_EQ(f.read(0), "");
+    CHECK_EQ(f.peek(0), "");
     f.window.consume(0);
     CHECK_EQ(f.window.used(), 2u);
 }
@@ -251,7 +277,7 @@ public:
     void step(std::mt19937 &random) {
         Window &window = fixture_.window;
         const uint32_t n = random() % (window.capacity() + 3);
-        switch (random() % 6) {
+        switch (random() % 7) {
         case 0:
             write(n);
             break;
@@ -270,6 +296,11 @@ public:
         case 5:
             if (bytes_.empty())
                 window.rewind();
+            break;
+        case 6:
+            CHECK_EQ(
+                fixture_.peek(n),
+                std::string(bytes_.begin(), bytes_.begin() + std::min<size_t>(n, bytes_.size())));
             break;
         }
         CHECK_EQ(window.used(), bytes_.size());
@@ -355,6 +386,7 @@ int main() {
         E2E_TEST(space_does_not_move_while_stored_bytes_are_consumed),
         E2E_TEST(stored_bytes_do_not_move_while_others_are_added),
         E2E_TEST(a_rewound_window_is_contiguous_again),
+        E2E_TEST(a_peek_copies_and_leaves_the_bytes),
         E2E_TEST(nothing_is_read_or_written_by_zero),
         E2E_TEST(a_released_window_has_lost_its_bytes),
         E2E_TEST(no_memory_is_no_buffer),
