@@ -290,7 +290,7 @@ void what_was_closed_for_lack_of_memory_may_be_enabled_by_any_thread(ScriptedLoo
     wsi.send("unsent");
     raw.peer_sends(pattern(LWS_PROTON_RX_SMALL));
     {
-        const OutOfMemory none(LWS_PROTON_RX_LARGE);
+        const OutOfMemory none(LWS_PROTON_RX);
         s.run();
     }
     CHECK_EQ(raw.closes, 1);
