@@ -17,7 +17,6 @@
 
 #include <libwebsockets.h>
 
-#include <errno.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
@@ -37,15 +36,11 @@
 #error "define MIRROR_PAGE_DIR as the directory that holds lws's test.html"
 #endif
 
+#define PROGRAM			"lws-proton-mirror"
+#include "program.h"
+
 #define DEFAULT_PORT		7681	/* the port of lws's own test server */
 #define DEFAULT_BIND		"127.0.0.1"
-#define MAX_PORT		65535
-
-enum exit_code {
-	EXIT_OK		= 0,
-	EXIT_FAILED	= 1,
-	EXIT_USAGE	= 2,
-};
 
 struct mirror_options {
 	const char	*bind;
@@ -132,24 +127,6 @@ usage(FILE *to)
 		DEFAULT_PORT, DEFAULT_BIND, LWS_MAX_SMP);
 }
 
-/* 0 and *result on success, -1 if text is not a number in min..max */
-static int
-parse_number(const char *name, const char *text, long min, long max,
-	     long *result)
-{
-	char *end;
-
-	errno = 0;
-	*result = strtol(text, &end, 10);
-	if (!errno && end != text && !*end && *result >= min && *result <= max)
-		return 0;
-
-	fprintf(stderr, "lws-proton-mirror: --%s wants a number from %ld to "
-			"%ld, not '%s'\n", name, min, max, text);
-
-	return -1;
-}
-
 /* -1: go on; otherwise the exit code */
 static int
 parse_options(int argc, char **argv, struct mirror_options *o)
@@ -210,24 +187,6 @@ parse_options(int argc, char **argv, struct mirror_options *o)
 		argv[optind]);
 
 	return EXIT_USAGE;
-}
-
-/* What kept lws from starting is said in one line, and by us. */
-static char why[256] = "lws did not say why";
-
-static void
-keep_first_error(int level, const char *line)
-{
-	static int kept;
-	const char *reason = strstr(line, "cannot ");
-
-	if (kept || level != LLL_ERR)
-		return;
-
-	kept = 1;
-	snprintf(why, sizeof(why), "%.*s",
-		 (int)strcspn(reason ? reason : line, "\n"),
-		 reason ? reason : line);
 }
 
 static void *

@@ -99,9 +99,14 @@ std::vector<std::string> thread_arguments()
 }
 
 ServerProcess::ServerProcess(std::vector<std::string> arguments)
+    : ServerProcess(server_program(), std::move(arguments))
+{
+}
+
+ServerProcess::ServerProcess(const std::string &program, std::vector<std::string> arguments)
     : stderr_(memory_file("server-stderr"))
 {
-    std::vector<std::string> argv{server_program(), "--port", "0"};
+    std::vector<std::string> argv{program, "--port", "0"};
     for (const std::string &argument : thread_arguments())
         argv.push_back(argument);
     argv.insert(argv.end(), arguments.begin(), arguments.end());
@@ -144,7 +149,7 @@ void ServerProcess::read_ready_line()
             FAIL("the server ended before it was ready");
         stdout_text_.append(block, static_cast<size_t>(got));
     }
-    if (sscanf(stdout_text_.c_str(), "ready: http://localhost:%d/\n", &port_) != 1)
+    if (sscanf(stdout_text_.c_str(), "ready: %*[a-z]://localhost:%d/\n", &port_) != 1)
         FAIL("not a ready line: " + stdout_text_);
 }
 

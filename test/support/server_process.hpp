@@ -21,6 +21,8 @@ class ServerProcess {
 public:
     // Starts it on a free port, with `arguments` besides, and returns once it says that it is ready.
     explicit ServerProcess(std::vector<std::string> arguments = {});
+    // The same with another program, whose command line is alike.
+    ServerProcess(const std::string &program, std::vector<std::string> arguments);
     ServerProcess(const ServerProcess &) = delete;
     ServerProcess &operator=(const ServerProcess &) = delete;
 

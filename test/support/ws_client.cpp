@@ -40,6 +40,18 @@ uint64_t big_endian(std::string_view bytes)
     return value;
 }
 
+std::string lower_case(std::string text)
+{
+    std::transform(text.begin(), text.end(), text.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
+    return text;
+}
+
+std::string first_of(const std::string &list)
+{
+    return list.substr(0, list.find(','));
+}
+
 } // namespace
 
 std::string masked_frame(Opcode opcode, std::string_view payload, bool final)
@@ -77,7 +89,8 @@ WsClient::WsClient(int port, const std::string &protocol, const std::string &pat
     outgoing_ = "GET " + path +
                 " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
-                std::string(kKey) + "\r\nSec-WebSocket-Protocol: " + protocol + "\r\n\r\n";
+                std::string(kKey) + "\r\n" +
+                (protocol.empty() ? "" : "Sec-WebSocket-Protocol: " + protocol + "\r\n") + "\r\n";
 }
 
 void WsClient::queue(std::string_view bytes)
@@ -128,10 +141,12 @@ void WsClient::parse_handshake()
 
     CHECK_EQ(head.substr(0, head.find(' ', 9)), "HTTP/1.1 101");
     CHECK(head.find(std::string(kAccept) + "\r\n") != std::string::npos);
-    std::transform(head.begin(), head.end(), head.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
-    if (!protocol_.empty())
-        CHECK(head.find("sec-websocket-protocol: " + protocol_ + "\r\n") != std::string::npos);
+    head = lower_case(head);
+    if (protocol_.empty())
+        CHECK(head.find("sec-websocket-protocol:") == std::string::npos);
+    else
+        CHECK(head.find("sec-websocket-protocol: " + lower_case(first_of(protocol_)) + "\r\n") !=
+              std::string::npos);
     state_ = State::open;
 }
 

@@ -40,6 +40,8 @@ class WsClient {
 public:
     enum class State { handshaking, open, ended };
 
+    // `protocol` may be a list, the first of which is expected back, or empty: none is offered then,
+    // and none expected.
     WsClient(int port, const std::string &protocol, const std::string &path = "/",
              const SocketOptions &options = {});
 

@@ -1,0 +1,343 @@
+/*
+ * lws-proton-echo and lws-stock-echo: a WebSocket echo, one source on two
+ * libraries.  What is echoed, and how, is in echo_protocol.h.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Built against libwebsockets with LWS_PROTON it runs on Proton's buffers; built
+ * against stock libwebsockets on sockets, with the loop that --loop names.
+ *
+ *   stdout  exactly one line, "ready: ws://localhost:PORT/", once it serves
+ *           (wss:// with a certificate)
+ *   stderr  logs
+ *   exit    0 after SIGINT or SIGTERM, 1 when it cannot serve, 2 on bad usage
+ */
+
+#include <libwebsockets.h>
+
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "echo_protocol.h"
+
+#if defined(LWS_PROTON)
+#define PROGRAM			"lws-proton-echo"
+#else
+#define PROGRAM			"lws-stock-echo"
+#endif
+#include "program.h"
+
+#define DEFAULT_PORT		7682
+
+struct loop {
+	const char	*name;
+	uint64_t	option;		/* of lws_context_creation_info */
+	int		own_signals;	/* lws returns when its loop ends */
+};
+
+static const struct loop loops[] = {
+#if defined(LWS_PROTON)
+	{ "proton",	LWS_SERVER_OPTION_PROTON,	0 },
+#else
+	{ "poll",	0,				0 },
+	{ "uv",		LWS_SERVER_OPTION_LIBUV,	1 },
+	{ "ev",		LWS_SERVER_OPTION_LIBEV,	1 },
+#endif
+};
+
+struct echo_options {
+	const struct loop	*loop;
+	const char		*tls_cert;
+	const char		*tls_key;
+	unsigned int		threads;
+	int			port;
+	int			deflate;
+};
+
+struct service_thread {
+	pthread_t		thread;
+	int			tsi;
+};
+
+static struct lws_context *context;
+static atomic_int stopping;
+static atomic_int failed;
+
+static void
+usage(FILE *to)
+{
+	fprintf(to,
+		"usage: " PROGRAM " [option]...\n"
+		"\n"
+		"Echoes WebSocket messages, on the loopback addresses.\n"
+		"\n"
+		"  --port N          listen on port N, 0 picks a free one (default %d)\n"
+		"  --threads N       service threads, at most %d (default 1)\n"
+#if !defined(LWS_PROTON)
+		"  --loop NAME       poll, uv (libuv) or ev (libev) (default poll)\n"
+#endif
+		"  --tls-cert FILE   serve wss:// with this certificate chain (PEM),\n"
+		"  --tls-key FILE    and its private key\n"
+		"  --no-deflate      do not offer permessage-deflate\n"
+		"  --help            print this and exit\n",
+		DEFAULT_PORT, LWS_MAX_SMP);
+}
+
+static int
+bad_usage(const char *why, const char *what)
+{
+	fprintf(stderr, PROGRAM ": %s%s\n", why, what);
+
+	return EXIT_USAGE;
+}
+
+/* -1: go on; otherwise the exit code */
+static int
+check_options(const struct echo_options *o)
+{
+	if (!o->tls_cert != !o->tls_key)
+		return bad_usage("--tls-cert and --tls-key want each other", "");
+#if !defined(LWS_WITH_TLS)
+	if (o->tls_cert)
+		return bad_usage("this libwebsockets was built without TLS", "");
+#endif
+	/* lws 4.3.5 starts watchers of other threads' loops with no lock */
+	if (o->loop->own_signals && o->threads > 1)
+		return bad_usage("one thread only with --loop ", o->loop->name);
+
+	return -1;
+}
+
+/* -1: go on; otherwise the exit code */
+static int
+parse_options(int argc, char **argv, struct echo_options *o)
+{
+	static const struct option options[] = {
+		{ "port",	required_argument,	NULL, 'p' },
+		{ "threads",	required_argument,	NULL, 't' },
+#if !defined(LWS_PROTON)
+		{ "loop",	required_argument,	NULL, 'l' },
+#endif
+		{ "tls-cert",	required_argument,	NULL, 'c' },
+		{ "tls-key",	required_argument,	NULL, 'k' },
+		{ "no-deflate",	no_argument,		NULL, 'D' },
+		{ "help",	no_argument,		NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	size_t i;
+	long number;
+	int n;
+
+	while ((n = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+		switch (n) {
+		case 'p':
+			if (parse_number("port", optarg, 0, MAX_PORT, &number))
+				return EXIT_USAGE;
+			o->port = (int)number;
+			break;
+		case 't':
+			if (parse_number("threads", optarg, 1, LWS_MAX_SMP,
+					 &number))
+				return EXIT_USAGE;
+			o->threads = (unsigned int)number;
+			break;
+		case 'l':
+			o->loop = NULL;
+			for (i = 0; i < LWS_ARRAY_SIZE(loops); i++)
+				if (!strcmp(loops[i].name, optarg))
+					o->loop = &loops[i];
+			if (!o->loop)
+				return bad_usage("--loop wants poll, uv or ev, "
+						 "not ", optarg);
+			break;
+		case 'c':
+			o->tls_cert = optarg;
+			break;
+		case 'k':
+			o->tls_key = optarg;
+			break;
+		case 'D':
+			o->deflate = 0;
+			break;
+		case 'h':
+			usage(stdout);
+			return EXIT_OK;
+		default:
+			/* getopt has said which */
+			return EXIT_USAGE;
+		}
+
+	if (optind != argc)
+		return bad_usage("unexpected argument ", argv[optind]);
+
+	return check_options(o);
+}
+
+static void *
+serve(void *p)
+{
+	const struct service_thread *self = p;
+
+	while (!stopping)
+		if (lws_service_tsi(context, 0, self->tsi) < 0) {
+			if (!stopping) {
+				failed = 1;
+				/* sigwait() in run_threads() gets it */
+				kill(getpid(), SIGTERM);
+			}
+			break;
+		}
+
+	return NULL;
+}
+
+static void
+say_ready(struct lws_vhost *vhost, const struct echo_options *o)
+{
+	printf("ready: %s://localhost:%d/\n", o->tls_cert ? "wss" : "ws",
+	       lws_get_vhost_listen_port(vhost));
+	fflush(stdout);
+}
+
+/*
+ * SIGINT and SIGTERM are blocked in every thread and waited for here, so that
+ * stopping is ordinary code.
+ */
+static void
+run_threads(struct lws_vhost *vhost, const struct echo_options *o,
+	    const sigset_t *signals)
+{
+	struct service_thread threads[LWS_MAX_SMP];
+	int count = lws_get_count_threads(context), started, sig;
+
+	for (started = 0; started < count; started++) {
+		threads[started].tsi = started;
+		if (pthread_create(&threads[started].thread, NULL, serve,
+				   &threads[started])) {
+			fprintf(stderr, PROGRAM ": cannot start service "
+					"thread %d\n", started);
+			failed = 1;
+			break;
+		}
+	}
+
+	if (!failed) {
+		say_ready(vhost, o);
+		sigwait(signals, &sig);
+	}
+
+	stopping = 1;
+	lws_cancel_service(context);
+	while (started--)
+		pthread_join(threads[started].thread, NULL);
+}
+
+#if !defined(LWS_PROTON)
+/*
+ * libuv's and libev's loops run until the context is destroyed inside them. The
+ * loop has a watcher for SIGINT, which calls this.
+ */
+static void
+loop_signalled(void *handle, int sig)
+{
+	(void)handle;
+	(void)sig;
+	stopping = 1;
+	lws_context_destroy(context);
+}
+
+static void
+interrupt(int sig)
+{
+	(void)sig;
+	raise(SIGINT);
+}
+
+static void
+run_loop(struct lws_vhost *vhost, const struct echo_options *o)
+{
+	signal(SIGTERM, interrupt);
+	say_ready(vhost, o);
+	while (!stopping)
+		if (lws_service(context, 0) < 0 && !stopping) {
+			failed = 1;
+			break;
+		}
+}
+#endif
+
+int
+main(int argc, char **argv)
+{
+	struct echo_options o = {
+		.loop		= &loops[0],
+		.threads	= 1,
+		.port		= DEFAULT_PORT,
+		.deflate	= 1,
+	};
+	struct lws_context_creation_info info;
+	struct lws_vhost *vhost;
+	sigset_t signals;
+	int n;
+
+	n = parse_options(argc, argv, &o);
+	if (n >= 0)
+		return n;
+
+	/* before any thread is made: they all inherit it */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	if (!o.loop->own_signals)
+		pthread_sigmask(SIG_BLOCK, &signals, NULL);
+
+	lws_set_log_level(LLL_ERR, keep_first_error);
+
+	memset(&info, 0, sizeof(info));
+	info.options		= o.loop->option |
+				  LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+				  LWS_SERVER_OPTION_VALIDATE_UTF8 |
+				  LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
+	info.port		= o.port;
+	info.iface		= "127.0.0.1";
+	info.count_threads	= o.threads;
+	info.pt_serv_buf_size	= ECHO_PIECE;
+	info.protocols		= echo_protocols;
+	if (o.deflate)
+		info.extensions	= echo_extensions;
+#if defined(LWS_WITH_TLS)
+	if (o.tls_cert) {
+		info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+		info.ssl_cert_filepath = o.tls_cert;
+		info.ssl_private_key_filepath = o.tls_key;
+	}
+#endif
+#if !defined(LWS_PROTON)
+	info.pcontext		= &context;
+	info.signal_cb		= loop_signalled;
+#endif
+
+	context = lws_create_context(&info);
+	vhost = context ? lws_create_vhost(context, &info) : NULL;
+	if (!vhost) {
+		fprintf(stderr, PROGRAM ": %s\n", why);
+		lws_context_destroy(context);
+		return EXIT_FAILED;
+	}
+
+	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);
+
+#if !defined(LWS_PROTON)
+	if (o.loop->own_signals)
+		run_loop(vhost, &o);
+	else
+#endif
+		run_threads(vhost, &o, &signals);
+
+	lws_context_destroy(context);
+
+	return failed ? EXIT_FAILED : EXIT_OK;
+}

@@ -1,0 +1,59 @@
+/*
+ * What the example programs say and how they end: numbers in arguments, and the
+ * one line that tells why lws did not start.
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Include it once a program, after defining PROGRAM as the program's name.
+ */
+
+#include <libwebsockets.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_PORT		65535
+
+enum exit_code {
+	EXIT_OK		= 0,
+	EXIT_FAILED	= 1,
+	EXIT_USAGE	= 2,
+};
+
+/* 0 and *result on success, -1 if text is not a number in min..max */
+static int
+parse_number(const char *name, const char *text, long min, long max,
+	     long *result)
+{
+	char *end;
+
+	errno = 0;
+	*result = strtol(text, &end, 10);
+	if (!errno && end != text && !*end && *result >= min && *result <= max)
+		return 0;
+
+	fprintf(stderr, PROGRAM ": --%s wants a number from %ld to %ld, "
+			"not '%s'\n", name, min, max, text);
+
+	return -1;
+}
+
+/* What kept lws from starting is said in one line, and by us. */
+static char why[256] = "lws did not say why";
+
+static void
+keep_first_error(int level, const char *line)
+{
+	static int kept;
+	const char *reason = strstr(line, "cannot "), *stamp = strstr(line, "] E: ");
+
+	if (kept || level != LLL_ERR)
+		return;
+
+	if (!reason)
+		reason = stamp ? stamp + strlen("] E: ") : line;
+	kept = 1;
+	snprintf(why, sizeof(why), "%.*s", (int)strcspn(reason, "\n"), reason);
+}
