@@ -1,42 +1,18 @@
 // The echo program over real sockets: kinds, order, sizes and flow control. The same test is for
 // every library and loop that the program runs on.
-//
-//   LWS_PROTON_ECHO    the program, and its arguments besides, with spaces between
 #include "check.hpp"
+#include "echo_server.hpp"
 #include "memory_bounds.hpp"
 #include "numbered_stream.hpp"
-#include "server_process.hpp"
 #include "test_main.hpp"
 #include "ws_client.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <iterator>
-#include <sstream>
+#include <ostream>
 
 using namespace e2e;
 
 namespace {
-
-class EchoServer : public ServerProcess {
-public:
-    EchoServer() : EchoServer(command_line()) {}
-
-private:
-    explicit EchoServer(std::vector<std::string> words)
-        : ServerProcess(words.front(), {words.begin() + 1, words.end()})
-    {
-    }
-
-    static std::vector<std::string> command_line()
-    {
-        const char *text = getenv("LWS_PROTON_ECHO");
-        if (!text)
-            FAIL("LWS_PROTON_ECHO names no program");
-        std::istringstream words(text);
-        return {std::istream_iterator<std::string>(words), {}};
-    }
-};
 
 struct Message {
     Opcode kind;
