@@ -99,8 +99,10 @@ void empty_messages_are_echoed_compressed()
     peer.round_trip(kText, "text");
     peer.round_trip(kText, "");
     peer.round_trip(kText, "");
-    // A payload of no bytes is an empty message too, once the tail is put back.
-    peer.session.send(frame({kText, true, kRsv1}));
+    peer.session.send(frame({kText, true, kRsv1}, std::string(1, '\0')));
+    peer.check_echo(kText, "");
+    peer.session.send(frame({kText, false, kRsv1}) +
+                      frame({kContinuation}, std::string(1, '\0')));
     peer.check_echo(kText, "");
     peer.round_trip(kText, "text");
 }

@@ -88,11 +88,12 @@ void reserved_opcodes_are_refused()
     }
 }
 
-void what_came_before_a_violation_is_echoed()
+void nothing_after_a_violation_is_answered()
 {
     Session session;
-    session.send(text_frame("before") + frame({3}) + text_frame("after"));
+    session.send(text_frame("before"));
     session.check_echo(kText, "before");
+    session.send(frame({3}) + text_frame("after") + frame({kPing}, "after") + close_frame(1000));
     session.check_failed(kProtocolError);
 }
 
@@ -250,7 +251,7 @@ std::vector<CMUnitTest> framing_cases()
         E2E_TEST(a_mask_of_zero_is_a_mask),
         E2E_TEST(reserved_bits_are_refused),
         E2E_TEST(reserved_opcodes_are_refused),
-        E2E_TEST(what_came_before_a_violation_is_echoed),
+        E2E_TEST(nothing_after_a_violation_is_answered),
         E2E_TEST(fragments_are_one_message),
         E2E_TEST(control_frames_may_come_between_fragments),
         E2E_TEST(a_continuation_of_nothing_is_refused),
