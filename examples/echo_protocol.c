@@ -34,12 +34,19 @@ struct piece {
  */
 #define QUEUE_FULL		(QUEUE_SIZE - 3 * PIECE_ROOM(ECHO_PIECE + LWS_PRE))
 
+/*
+ * Stock lws, under TLS, passes on all that one read inflates to: up to 1032
+ * times ECHO_PIECE.  Only then does a queue grow, and not beyond this.
+ */
+#define QUEUE_MOST		(256 * QUEUE_SIZE)
+
 struct queue {
+	size_t			size;
 	size_t			head;
 	/* up to here lws_write() was called */
 	size_t			written;
 	size_t			tail;
-	uint8_t			bytes[QUEUE_SIZE];
+	uint8_t			bytes[];
 };
 
 struct session {
@@ -94,6 +101,34 @@ stop_rx(struct lws *wsi, struct session *s, int stop)
 	lws_rx_flow_control(wsi, !stop);
 }
 
+/* the queue with this much room at its tail; NULL: the old one stays */
+static struct queue *
+make_room(struct queue *q, size_t room)
+{
+	size_t size = q ? q->size : QUEUE_SIZE;
+	struct queue *n;
+
+	if (q) {
+		memmove(q->bytes, q->bytes + q->head, q->tail - q->head);
+		q->tail -= q->head;
+		q->written -= q->head;
+		q->head = 0;
+		if (room <= size - q->tail)
+			return q;
+		size *= 2;
+		if (size > QUEUE_MOST)
+			return NULL;
+	}
+
+	n = realloc(q, sizeof(*q) + size);
+	if (n && !q)
+		memset(n, 0, sizeof(*n));
+	if (n)
+		n->size = size;
+
+	return n;
+}
+
 static int
 receive(struct lws *wsi, struct session *s, const void *in, size_t len)
 {
@@ -105,25 +140,13 @@ receive(struct lws *wsi, struct session *s, const void *in, size_t len)
 	if (!len && !final)
 		return 0;
 
-	if (!q) {
-		q = malloc(sizeof(*q));
+	if (!q || PIECE_ROOM(len) > q->size - q->tail) {
+		q = make_room(q, PIECE_ROOM(len));
 		if (!q) {
-			lwsl_wsi_err(wsi, "out of memory");
+			lwsl_wsi_err(wsi, "no room for what was received");
 			return -1;
 		}
-		q->head = q->written = q->tail = 0;
 		s->queue = q;
-	}
-
-	if (PIECE_ROOM(len) > QUEUE_SIZE - q->tail) {
-		memmove(q->bytes, q->bytes + q->head, q->tail - q->head);
-		q->tail -= q->head;
-		q->written -= q->head;
-		q->head = 0;
-	}
-	if (PIECE_ROOM(len) > QUEUE_SIZE - q->tail) {
-		lwsl_wsi_err(wsi, "received more than rx flow control lets in");
-		return -1;
 	}
 
 	piece = (struct piece *)(q->bytes + q->tail);

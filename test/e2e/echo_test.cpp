@@ -263,6 +263,35 @@ void it_stops_cleanly_while_it_holds_messages()
     server.stop(SIGINT);
 }
 
+void wrong_arguments_are_one_clear_line()
+{
+    const std::vector<std::vector<std::string>> wrong = {
+        {"--port", "65536"},     {"--port", "http"},     {"--threads", "0"},
+        {"--tls-cert", "alone"}, {"--tls-key", "alone"}, {"--no-such-option"},
+        {"--port"},              {"stray"},
+    };
+    for (const auto &arguments : wrong) {
+        std::vector<std::string> argv = EchoServer::command_line();
+        argv.insert(argv.end(), arguments.begin(), arguments.end());
+        const ProcessResult result = run_process(argv);
+        CHECK_EQ(result.exit_status, 2);
+        CHECK_EQ(result.out, "");
+        CHECK_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1);
+    }
+}
+
+void a_port_in_use_is_one_clear_line()
+{
+    EchoServer server;
+    std::vector<std::string> argv = EchoServer::command_line();
+    argv.insert(argv.end(), {"--port", std::to_string(server.port())});
+    const ProcessResult result = run_process(argv);
+    CHECK_EQ(result.exit_status, 1);
+    CHECK_EQ(result.out, "");
+    CHECK(result.err.find(std::to_string(server.port())) != std::string::npos);
+    server.stop();
+}
+
 } // namespace
 
 int main()
@@ -277,6 +306,8 @@ int main()
         E2E_TEST(a_flood_of_small_messages_is_stopped_and_nothing_is_lost),
         E2E_TEST(a_flood_of_one_large_message_after_the_other_is_stopped_and_nothing_is_lost),
         E2E_TEST(it_stops_cleanly_while_it_holds_messages),
+        E2E_TEST(wrong_arguments_are_one_clear_line),
+        E2E_TEST(a_port_in_use_is_one_clear_line),
     };
     return cmocka_run_group_tests_name("echo", tests, nullptr, nullptr);
 }

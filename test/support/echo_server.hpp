@@ -16,12 +16,6 @@ class EchoServer : public ServerProcess {
 public:
     EchoServer() : EchoServer(command_line()) {}
 
-private:
-    explicit EchoServer(std::vector<std::string> words)
-        : ServerProcess(words.front(), {words.begin() + 1, words.end()})
-    {
-    }
-
     static std::vector<std::string> command_line()
     {
         const char *text = getenv("LWS_PROTON_ECHO");
@@ -29,6 +23,12 @@ private:
             FAIL("LWS_PROTON_ECHO names no program");
         std::istringstream words(text);
         return {std::istream_iterator<std::string>(words), {}};
+    }
+
+private:
+    explicit EchoServer(std::vector<std::string> words)
+        : ServerProcess(words.front(), {words.begin() + 1, words.end()})
+    {
     }
 };
 
