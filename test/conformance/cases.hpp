@@ -14,8 +14,7 @@ std::vector<CMUnitTest> deflate_cases();
 std::vector<CMUnitTest> deflate_offer_cases();
 
 // All of them, over the Peers that connect_to_echo() makes.
-inline int run(const char *name, CMFixtureFunction setup, CMFixtureFunction teardown)
-{
+inline int run(const char *name, CMFixtureFunction setup, CMFixtureFunction teardown) {
     std::vector<CMUnitTest> all;
     for (const auto cases :
          {framing_cases, text_cases, close_cases, deflate_cases, deflate_offer_cases})
@@ -24,4 +23,4 @@ inline int run(const char *name, CMFixtureFunction setup, CMFixtureFunction tear
     return _cmocka_run_group_tests(name, all.data(), all.size(), setup, teardown);
 }
 
-} // namespace conformance
+}  // namespace conformance

@@ -23,21 +23,19 @@ lws_vhost *vhost;
 class DriverPeer : public Peer {
 public:
     DriverPeer()
-        : driver_(lws_proton_driver_new(lws_proton_loop_of(context), 0, [](void *) {}, nullptr))
-    {
+        : driver_(lws_proton_driver_new(
+              lws_proton_loop_of(context), 0, [](void *) {}, nullptr)) {
         CHECK(driver_);
         CHECK(lws_adopt_socket_vhost(vhost, lws_proton_driver_conn(driver_)));
     }
     ~DriverPeer() override { lws_proton_driver_free(driver_); }
 
-    void send(std::string_view bytes) override
-    {
+    void send(std::string_view bytes) override {
         move(&bytes);
         CHECK(bytes.empty() || ended());
     }
 
-    bool receive_more() override
-    {
+    bool receive_more() override {
         const size_t before = received.size();
         std::string_view nothing;
         move(&nothing);
@@ -52,8 +50,7 @@ private:
     bool ended() { return lws_proton_driver_write_closed(driver_); }
 
     // Moves bytes both ways until nothing moves.
-    void move(std::string_view *bytes)
-    {
+    void move(std::string_view *bytes) {
         for (bool moved = true; moved;) {
             const pn_rwbytes_t in = lws_proton_driver_read_buffer(driver_);
             const size_t n = std::min(in.size, bytes->size());
@@ -75,8 +72,7 @@ private:
     lws_proton_driver_t *driver_;
 };
 
-int start(void **)
-{
+int start(void **) {
     lws_set_log_level(LLL_ERR | LLL_WARN, nullptr);
     lws_context_creation_info info = {};
     info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
@@ -90,22 +86,19 @@ int start(void **)
     return vhost ? 0 : -1;
 }
 
-int stop(void **)
-{
+int stop(void **) {
     lws_context_destroy(context);
     return 0;
 }
 
-} // namespace
+}  // namespace
 
-std::unique_ptr<Peer> connect_to_echo()
-{
+std::unique_ptr<Peer> connect_to_echo() {
     return std::make_unique<DriverPeer>();
 }
 
-} // namespace conformance
+}  // namespace conformance
 
-int main()
-{
+int main() {
     return conformance::run("conformance over the driver", conformance::start, conformance::stop);
 }

@@ -18,8 +18,7 @@ class TcpPeer : public Peer {
 public:
     TcpPeer() : socket_(server->port()) {}
 
-    void send(std::string_view bytes) override
-    {
+    void send(std::string_view bytes) override {
         while (!bytes.empty() && open_) {
             pollfd waiting{socket_.fd(), POLLIN | POLLOUT, 0};
             if (poll(&waiting, 1, e2e::Deadline().remaining_ms()) <= 0)
@@ -34,8 +33,7 @@ public:
         }
     }
 
-    bool receive_more() override
-    {
+    bool receive_more() override {
         for (const size_t before = received.size(); open_ && received.size() == before;) {
             if (!socket_.await_readable(e2e::Deadline(kPatience)))
                 FAIL("nothing comes from the server, nor does it end the connection");
@@ -48,8 +46,7 @@ private:
     // Shorter than the time-outs of lws's closing: an end that comes by one of these is too late.
     static constexpr std::chrono::milliseconds kPatience{e2e::kSanitized ? 20000 : 2500};
 
-    void receive()
-    {
+    void receive() {
         char block[65536];
         const e2e::IoResult got = socket_.receive_some(block, sizeof block);
         received.append(block, got.bytes);
@@ -60,29 +57,25 @@ private:
     bool open_ = true;
 };
 
-int start(void **)
-{
+int start(void **) {
     server = std::make_unique<e2e::EchoServer>();
     return 0;
 }
 
-int stop(void **)
-{
+int stop(void **) {
     server->stop();
     server.reset();
     return 0;
 }
 
-} // namespace
+}  // namespace
 
-std::unique_ptr<Peer> connect_to_echo()
-{
+std::unique_ptr<Peer> connect_to_echo() {
     return std::make_unique<TcpPeer>();
 }
 
-} // namespace conformance
+}  // namespace conformance
 
-int main()
-{
+int main() {
     return conformance::run("conformance over TCP", conformance::start, conformance::stop);
 }

@@ -12,8 +12,7 @@ namespace conformance {
 namespace {
 
 // The parameters of an answer, as "name" or "name=value".
-std::set<std::string> parameters(const std::string &answer)
-{
+std::set<std::string> parameters(const std::string &answer) {
     std::set<std::string> all;
     std::istringstream parts(answer);
     std::string part;
@@ -26,8 +25,7 @@ std::set<std::string> parameters(const std::string &answer)
     return all;
 }
 
-void check_round_trip(Session &session, int server_bits = 15, int client_bits = 15)
-{
+void check_round_trip(Session &session, int server_bits = 15, int client_bits = 15) {
     Deflater deflater(client_bits);
     Inflater inflater(server_bits);
     // Longer than any window, so that distances grow as far as they may.
@@ -42,22 +40,19 @@ void check_round_trip(Session &session, int server_bits = 15, int client_bits = 
     }
 }
 
-void no_offer_no_extension()
-{
+void no_offer_no_extension() {
     Session session;
     CHECK_EQ(session.extensions(), "");
     session.check_alive();
 }
 
-void a_plain_offer_is_accepted_plainly()
-{
+void a_plain_offer_is_accepted_plainly() {
     Session session(kDeflate);
     CHECK_EQ(session.extensions(), kDeflate);
     check_round_trip(session);
 }
 
-void an_unknown_extension_is_passed_over()
-{
+void an_unknown_extension_is_passed_over() {
     Session session("x-unknown; " + std::string("a=1, ") + kDeflate + ", x-other");
     CHECK_EQ(session.extensions(), kDeflate);
     check_round_trip(session);
@@ -66,24 +61,21 @@ void an_unknown_extension_is_passed_over()
     unknown.check_alive();
 }
 
-void taking_over_is_agreed_on()
-{
+void taking_over_is_agreed_on() {
     Session server(kDeflate + "; server_no_context_takeover");
     CHECK(parameters(server.extensions()).count("server_no_context_takeover"));
     Session both(kDeflate + "; client_no_context_takeover; server_no_context_takeover");
     CHECK(parameters(both.extensions()).count("server_no_context_takeover"));
 }
 
-void a_client_that_can_limit_its_window_need_not()
-{
+void a_client_that_can_limit_its_window_need_not() {
     Session session(kDeflate + "; client_max_window_bits");
     for (const std::string &parameter : parameters(session.extensions()))
         CHECK_EQ(parameter, "client_max_window_bits=15");
     check_round_trip(session);
 }
 
-void a_client_that_limits_its_window_is_understood()
-{
+void a_client_that_limits_its_window_is_understood() {
     for (int bits = 9; bits <= 15; ++bits) {
         Session session(kDeflate + "; client_max_window_bits=" + std::to_string(bits));
         check_round_trip(session, 15, bits);
@@ -91,8 +83,7 @@ void a_client_that_limits_its_window_is_understood()
 }
 
 // Accepted, and then kept; or declined.
-void a_limit_for_the_servers_window_is_kept_or_declined()
-{
+void a_limit_for_the_servers_window_is_kept_or_declined() {
     for (int bits = 9; bits <= 15; ++bits) {
         const std::string limit = "server_max_window_bits=" + std::to_string(bits);
         Session session(kDeflate + "; " + limit);
@@ -105,8 +96,7 @@ void a_limit_for_the_servers_window_is_kept_or_declined()
     }
 }
 
-void an_offer_that_is_wrong_is_declined()
-{
+void an_offer_that_is_wrong_is_declined() {
     for (const char *parameter :
          {"unknown", "unknown=1", "server_no_context_takeover=1", "client_no_context_takeover=0",
           "server_max_window_bits", "server_max_window_bits=7", "server_max_window_bits=16",
@@ -121,24 +111,21 @@ void an_offer_that_is_wrong_is_declined()
     }
 }
 
-void the_next_offer_is_taken_when_the_first_is_declined()
-{
+void the_next_offer_is_taken_when_the_first_is_declined() {
     Session session(kDeflate + "; unknown=1, " + kDeflate + "; server_no_context_takeover, " +
                     kDeflate);
     CHECK(parameters(session.extensions()).count("server_no_context_takeover"));
 }
 
-void of_two_good_offers_the_first_is_taken()
-{
+void of_two_good_offers_the_first_is_taken() {
     Session session(kDeflate + ", " + kDeflate + "; server_no_context_takeover");
     CHECK_EQ(session.extensions(), kDeflate);
     check_round_trip(session);
 }
 
-} // namespace
+}  // namespace
 
-std::vector<CMUnitTest> deflate_offer_cases()
-{
+std::vector<CMUnitTest> deflate_offer_cases() {
     return {
         E2E_TEST(no_offer_no_extension),
         E2E_TEST(a_plain_offer_is_accepted_plainly),
@@ -153,4 +140,4 @@ std::vector<CMUnitTest> deflate_offer_cases()
     };
 }
 
-} // namespace conformance
+}  // namespace conformance

@@ -10,23 +10,20 @@ namespace {
 
 constexpr uint16_t kProtocolError = 1002;
 
-std::string pattern(size_t size)
-{
+std::string pattern(size_t size) {
     std::string text(size, '\0');
     for (size_t i = 0; i < size; ++i)
         text[i] = static_cast<char>('!' + (i + i / 90) % 90);
     return text;
 }
 
-void check_refused(const std::string &bytes, uint16_t code = kProtocolError)
-{
+void check_refused(const std::string &bytes, uint16_t code = kProtocolError) {
     Session session;
     session.send(bytes);
     session.check_failed(code);
 }
 
-void every_size_is_echoed()
-{
+void every_size_is_echoed() {
     Session session;
     for (const size_t size : {0, 1, 125, 126, 127, 65535, 65536, 1 << 20, 16 << 20})
         for (const uint8_t kind : {kText, kBinary}) {
@@ -35,8 +32,7 @@ void every_size_is_echoed()
         }
 }
 
-void a_length_that_is_not_in_its_shortest_form_is_refused()
-{
+void a_length_that_is_not_in_its_shortest_form_is_refused() {
     for (const size_t size : {0, 5, 125}) {
         check_refused(frame({kText, true, 0, true, 2}, pattern(size)));
         check_refused(frame({kText, true, 0, true, 8}, pattern(size)));
@@ -45,14 +41,12 @@ void a_length_that_is_not_in_its_shortest_form_is_refused()
         check_refused(frame({kText, true, 0, true, 8}, pattern(size)));
 }
 
-void a_64_bit_length_with_the_top_bit_is_refused()
-{
+void a_64_bit_length_with_the_top_bit_is_refused() {
     check_refused(frame_head({kBinary}, uint64_t{1} << 63));
     check_refused(frame_head({kBinary}, UINT64_MAX));
 }
 
-void an_unmasked_frame_is_refused()
-{
+void an_unmasked_frame_is_refused() {
     for (const uint8_t opcode : {kText, kBinary, kPing, kPong, kClose})
         for (const size_t size : {0, 2, 125})
             check_refused(frame({opcode, true, 0, false}, pattern(size)));
@@ -60,8 +54,7 @@ void an_unmasked_frame_is_refused()
     check_refused(frame({kText, true, 0, false}, pattern(65536)));
 }
 
-void a_mask_of_zero_is_a_mask()
-{
+void a_mask_of_zero_is_a_mask() {
     Session session;
     std::string zero = frame_head({kText}, 5);
     zero.replace(zero.size() - 4, 4, 4, '\0');
@@ -70,8 +63,7 @@ void a_mask_of_zero_is_a_mask()
     session.check_echo(kText, "world");
 }
 
-void reserved_bits_are_refused()
-{
+void reserved_bits_are_refused() {
     for (const uint8_t rsv : {kRsv1, kRsv2, kRsv3, uint8_t{kRsv1 | kRsv2 | kRsv3}})
         for (const uint8_t opcode : {kText, kBinary, kPing, kPong, kClose})
             check_refused(frame({opcode, true, rsv}));
@@ -79,8 +71,7 @@ void reserved_bits_are_refused()
         check_refused(frame({kText, false}, "a") + frame({kContinuation, true, rsv}, "b"));
 }
 
-void reserved_opcodes_are_refused()
-{
+void reserved_opcodes_are_refused() {
     for (const uint8_t opcode : {3, 4, 5, 6, 7, 11, 12, 13, 14, 15}) {
         check_refused(frame({opcode}));
         check_refused(frame({opcode}, "payload"));
@@ -88,8 +79,7 @@ void reserved_opcodes_are_refused()
     }
 }
 
-void nothing_after_a_violation_is_answered()
-{
+void nothing_after_a_violation_is_answered() {
     Session session;
     session.send(text_frame("before"));
     session.check_echo(kText, "before");
@@ -97,8 +87,7 @@ void nothing_after_a_violation_is_answered()
     session.check_failed(kProtocolError);
 }
 
-void fragments_are_one_message()
-{
+void fragments_are_one_message() {
     Session session;
     session.send(frame({kText, false}, "one ") + frame({kContinuation, false}, "two ") +
                  frame({kContinuation}, "three"));
@@ -118,8 +107,7 @@ void fragments_are_one_message()
     session.check_echo(kText, long_text);
 }
 
-void control_frames_may_come_between_fragments()
-{
+void control_frames_may_come_between_fragments() {
     Session session;
     session.send(frame({kText, false}, "one ") + frame({kPing}, "p1") +
                  frame({kContinuation, false}, "two ") + frame({kPong}, "unasked") +
@@ -130,8 +118,7 @@ void control_frames_may_come_between_fragments()
     session.check_alive();
 }
 
-void a_continuation_of_nothing_is_refused()
-{
+void a_continuation_of_nothing_is_refused() {
     check_refused(frame({kContinuation}, "x"));
     check_refused(frame({kContinuation, false}, "x"));
     check_refused(text_frame("whole") + frame({kContinuation}, "x"));
@@ -140,8 +127,7 @@ void a_continuation_of_nothing_is_refused()
     check_refused(frame({kPing}) + frame({kContinuation}));
 }
 
-void a_new_message_inside_another_is_refused()
-{
+void a_new_message_inside_another_is_refused() {
     for (const uint8_t opcode : {kText, kBinary})
         for (const bool final : {true, false}) {
             check_refused(frame({kText, false}, "a") + frame({opcode, final}, "b"));
@@ -150,21 +136,18 @@ void a_new_message_inside_another_is_refused()
         }
 }
 
-void control_frames_that_are_long_are_refused()
-{
+void control_frames_that_are_long_are_refused() {
     for (const uint8_t opcode : {kPing, kPong, kClose})
         for (const size_t size : {126, 127, 65536})
             check_refused(frame({opcode}, std::string(size, 'c')));
 }
 
-void control_frames_that_are_fragmented_are_refused()
-{
+void control_frames_that_are_fragmented_are_refused() {
     for (const uint8_t opcode : {kPing, kPong, kClose})
         check_refused(frame({opcode, false}, "ab"));
 }
 
-void pings_of_every_size_are_answered()
-{
+void pings_of_every_size_are_answered() {
     Session session;
     for (size_t size = 0; size <= 125; ++size) {
         session.send(frame({kPing}, pattern(size)));
@@ -174,8 +157,7 @@ void pings_of_every_size_are_answered()
     session.check_pong(std::string("\0\xff\xfe", 3));
 }
 
-void pings_that_come_together_are_answered_each_in_order()
-{
+void pings_that_come_together_are_answered_each_in_order() {
     Session session;
     std::string pings;
     for (int i = 0; i < 100; ++i)
@@ -186,15 +168,13 @@ void pings_that_come_together_are_answered_each_in_order()
     session.check_echo(kText, "and a message");
 }
 
-void pongs_are_let_pass()
-{
+void pongs_are_let_pass() {
     Session session;
     session.send(frame({kPong}) + frame({kPong}, pattern(125)));
     session.check_alive();
 }
 
-void many_messages_in_one_segment_are_echoed_in_order()
-{
+void many_messages_in_one_segment_are_echoed_in_order() {
     Session session;
     std::string all;
     for (size_t i = 0; i < 500; ++i)
@@ -204,8 +184,7 @@ void many_messages_in_one_segment_are_echoed_in_order()
         session.check_echo(i % 2 ? kText : kBinary, pattern(i % 200));
 }
 
-void a_message_may_be_split_at_every_byte()
-{
+void a_message_may_be_split_at_every_byte() {
     Session session;
     const std::string bytes = text_frame(pattern(40)) + frame({kBinary, false}, pattern(130)) +
                               frame({kPing}, "ping") + frame({kContinuation}, pattern(20));
@@ -218,8 +197,7 @@ void a_message_may_be_split_at_every_byte()
     }
 }
 
-void a_long_length_may_be_split_at_every_byte()
-{
+void a_long_length_may_be_split_at_every_byte() {
     Session session;
     const std::string bytes = frame({kBinary}, pattern(65536));
     for (size_t at = 0; at <= 20; ++at) {
@@ -229,8 +207,7 @@ void a_long_length_may_be_split_at_every_byte()
     }
 }
 
-void bytes_may_come_one_by_one()
-{
+void bytes_may_come_one_by_one() {
     Session session;
     const std::string bytes = text_frame(pattern(200)) + frame({kPing}, "ping");
     for (const char byte : bytes)
@@ -239,10 +216,9 @@ void bytes_may_come_one_by_one()
     session.check_pong("ping");
 }
 
-} // namespace
+}  // namespace
 
-std::vector<CMUnitTest> framing_cases()
-{
+std::vector<CMUnitTest> framing_cases() {
     return {
         E2E_TEST(every_size_is_echoed),
         E2E_TEST(a_length_that_is_not_in_its_shortest_form_is_refused),
@@ -268,4 +244,4 @@ std::vector<CMUnitTest> framing_cases()
     };
 }
 
-} // namespace conformance
+}  // namespace conformance

@@ -12,8 +12,7 @@ namespace {
 constexpr const char *kKey = "dGhlIHNhbXBsZSBub25jZQ==";
 constexpr const char *kAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-std::string hex(std::string_view bytes)
-{
+std::string hex(std::string_view bytes) {
     std::string out;
     char digits[3];
     for (const char byte : bytes.substr(0, 64)) {
@@ -23,10 +22,9 @@ std::string hex(std::string_view bytes)
     return out;
 }
 
-} // namespace
+}  // namespace
 
-Session::Session(const std::string &offer) : peer_(connect_to_echo())
-{
+Session::Session(const std::string &offer) : peer_(connect_to_echo()) {
     peer_->send("GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
                 "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " +
                 std::string(kKey) + "\r\n" +
@@ -42,12 +40,11 @@ Session::Session(const std::string &offer) : peer_(connect_to_echo())
     CHECK(head.find(kAccept) != std::string::npos);
     const std::string name = "\r\nSec-WebSocket-Extensions: ";
     if (const size_t at = head.find(name); at != std::string::npos)
-        extensions_ = head.substr(at + name.size(),
-                                  head.find("\r\n", at + name.size()) - at - name.size());
+        extensions_ =
+            head.substr(at + name.size(), head.find("\r\n", at + name.size()) - at - name.size());
 }
 
-Frame Session::frame()
-{
+Frame Session::frame() {
     if (auto kept = take_frame(&controls_))
         return *kept;
     while (true) {
@@ -58,8 +55,7 @@ Frame Session::frame()
     }
 }
 
-Message Session::message()
-{
+Message Session::message() {
     std::string controls;
     const auto next_data = [&] {
         while (true) {
@@ -68,7 +64,8 @@ Message Session::message()
                 FAIL("closed instead of a message: " + hex(next.payload));
             if (!(next.opcode & 8))
                 return next;
-            std::string head = frame_head({next.opcode, true, next.rsv, false}, next.payload.size());
+            std::string head =
+                frame_head({next.opcode, true, next.rsv, false}, next.payload.size());
             controls += head + next.payload;
         }
     };
@@ -86,8 +83,7 @@ Message Session::message()
     return message;
 }
 
-void Session::check_echo(uint8_t kind, std::string_view payload)
-{
+void Session::check_echo(uint8_t kind, std::string_view payload) {
     const Message echo = message();
     CHECK_EQ(+echo.kind, +kind);
     CHECK(!echo.compressed);
@@ -95,22 +91,19 @@ void Session::check_echo(uint8_t kind, std::string_view payload)
     CHECK(echo.payload == payload);
 }
 
-void Session::check_alive()
-{
+void Session::check_alive() {
     send(text_frame("still there?"));
     check_echo(kText, "still there?");
 }
 
-void Session::check_pong(std::string_view payload)
-{
+void Session::check_pong(std::string_view payload) {
     const Frame pong = frame();
     CHECK_EQ(+pong.opcode, +kPong);
     CHECK_EQ(+pong.rsv, 0);
     CHECK_EQ(pong.payload, payload);
 }
 
-void Session::check_close(std::string_view payload)
-{
+void Session::check_close(std::string_view payload) {
     const Frame close = frame();
     CHECK_EQ(+close.opcode, +kClose);
     CHECK_EQ(+close.rsv, 0);
@@ -118,8 +111,7 @@ void Session::check_close(std::string_view payload)
     check_end();
 }
 
-void Session::check_failed(uint16_t code)
-{
+void Session::check_failed(uint16_t code) {
     Frame next = frame();
     while (!(next.opcode & 8))
         next = frame();
@@ -130,11 +122,10 @@ void Session::check_failed(uint16_t code)
     check_end();
 }
 
-void Session::check_end()
-{
+void Session::check_end() {
     while (peer_->receive_more())
         ;
     CHECK_EQ(hex(peer_->received), "");
 }
 
-} // namespace conformance
+}  // namespace conformance

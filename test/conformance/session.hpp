@@ -34,7 +34,7 @@ inline const std::string kDeflate = "permessage-deflate";
 struct Message {
     uint8_t kind;
     bool compressed;
-    std::string payload; // as on the wire
+    std::string payload;  // as on the wire
 };
 
 class Session {
@@ -71,7 +71,7 @@ public:
 private:
     std::unique_ptr<Peer> peer_;
     std::string extensions_;
-    std::string controls_; // control frames that message() met
+    std::string controls_;  // control frames that message() met
 };
 
-} // namespace conformance
+}  // namespace conformance

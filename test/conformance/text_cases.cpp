@@ -18,9 +18,9 @@ const std::vector<std::string> kValid = {
     "\xed\x9f\xbf",
     "\xee\x80\x80",
     "\xef\xbf\xbd",
-    "\xef\xbf\xbf",         // a noncharacter is valid
+    "\xef\xbf\xbf",  // a noncharacter is valid
     "\xf0\x90\x80\x80",
-    "\xf4\x8f\xbf\xbf",     // U+10FFFF
+    "\xf4\x8f\xbf\xbf",  // U+10FFFF
     "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5",
     std::string("\0", 1),
 };
@@ -29,20 +29,20 @@ const std::vector<std::string> kValid = {
 const std::vector<std::string> kInvalid = {
     "\x80",
     "\xbf",
-    "\xc0",                 // only overlong forms begin so
+    "\xc0",  // only overlong forms begin so
     "\xc1",
-    "\xf5",                 // above U+10FFFF
+    "\xf5",  // above U+10FFFF
     "\xff",
     "\xfe",
     "\xc2\x20",
     "\xc2\xc2",
-    "\xe0\x80",             // overlong
+    "\xe0\x80",  // overlong
     "\xe0\x9f",
-    "\xed\xa0",             // a surrogate
+    "\xed\xa0",  // a surrogate
     "\xe1\x80\x20",
-    "\xf0\x80",             // overlong
+    "\xf0\x80",  // overlong
     "\xf0\x8f",
-    "\xf4\x90",             // above U+10FFFF
+    "\xf4\x90",  // above U+10FFFF
     "\xf1\x80\x80\x20",
 };
 
@@ -50,8 +50,7 @@ const std::vector<std::string> kUnfinished = {
     "\xc2", "\xe1", "\xe1\x80", "\xf1", "\xf1\x80", "\xf1\x80\x80",
 };
 
-void valid_text_is_echoed_however_it_is_cut()
-{
+void valid_text_is_echoed_however_it_is_cut() {
     Session session;
     std::string all;
     for (const std::string &text : kValid) {
@@ -76,8 +75,7 @@ void valid_text_is_echoed_however_it_is_cut()
     session.check_echo(kText, all);
 }
 
-void invalid_text_fails()
-{
+void invalid_text_fails() {
     for (const std::string &text : kInvalid) {
         Session session;
         session.send(text_frame("before " + text + " after"));
@@ -85,8 +83,7 @@ void invalid_text_fails()
     }
 }
 
-void invalid_text_fails_across_fragments()
-{
+void invalid_text_fails_across_fragments() {
     for (const std::string &text : kInvalid)
         for (size_t at = 0; at <= text.size(); ++at) {
             Session session;
@@ -96,8 +93,7 @@ void invalid_text_fails_across_fragments()
         }
 }
 
-void invalid_text_fails_before_the_message_ends()
-{
+void invalid_text_fails_before_the_message_ends() {
     for (const std::string &text : kInvalid) {
         Session session;
         session.send(frame({kText, false}, text));
@@ -105,8 +101,7 @@ void invalid_text_fails_before_the_message_ends()
     }
 }
 
-void invalid_text_fails_before_the_frame_ends()
-{
+void invalid_text_fails_before_the_frame_ends() {
     for (const std::string &text : kInvalid) {
         Session session;
         session.send(frame({kText}, text + std::string(1000, '.')).substr(0, 8 + text.size()));
@@ -114,8 +109,7 @@ void invalid_text_fails_before_the_frame_ends()
     }
 }
 
-void text_that_ends_inside_a_character_fails()
-{
+void text_that_ends_inside_a_character_fails() {
     for (const std::string &text : kUnfinished) {
         Session whole;
         whole.send(text_frame("text " + text));
@@ -132,8 +126,7 @@ void text_that_ends_inside_a_character_fails()
     }
 }
 
-void binary_messages_are_not_looked_at()
-{
+void binary_messages_are_not_looked_at() {
     Session session;
     for (const auto *list : {&kInvalid, &kUnfinished})
         for (const std::string &bytes : *list) {
@@ -143,8 +136,7 @@ void binary_messages_are_not_looked_at()
         }
 }
 
-void control_frames_are_not_looked_at()
-{
+void control_frames_are_not_looked_at() {
     Session session;
     session.send(frame({kText, false}, "\xe1\x80") + frame({kPing}, "\xff\x80") +
                  frame({kPong}, "\xc0") + frame({kContinuation}, "\x80"));
@@ -152,10 +144,9 @@ void control_frames_are_not_looked_at()
     session.check_pong("\xff\x80");
 }
 
-} // namespace
+}  // namespace
 
-std::vector<CMUnitTest> text_cases()
-{
+std::vector<CMUnitTest> text_cases() {
     return {
         E2E_TEST(valid_text_is_echoed_however_it_is_cut),
         E2E_TEST(invalid_text_fails),
@@ -168,4 +159,4 @@ std::vector<CMUnitTest> text_cases()
     };
 }
 
-} // namespace conformance
+}  // namespace conformance

@@ -9,18 +9,16 @@ namespace {
 constexpr uint8_t kFinal = 0x80;
 constexpr uint8_t kMasked = 0x80;
 constexpr uint8_t kMask[4] = {0x37, 0xfa, 0x21, 0x3d};
-constexpr std::string_view kTail("\0\0\xff\xff", 4); // what RFC 7692 has removed and put back
+constexpr std::string_view kTail("\0\0\xff\xff", 4);  // what RFC 7692 has removed and put back
 
-void append_big_endian(std::string *to, uint64_t value, int bytes)
-{
+void append_big_endian(std::string *to, uint64_t value, int bytes) {
     for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8)
         to->push_back(static_cast<char>(value >> shift));
 }
 
-} // namespace
+}  // namespace
 
-std::string frame_head(const Head &head, uint64_t length)
-{
+std::string frame_head(const Head &head, uint64_t length) {
     int bytes = head.length_bytes;
     if (!bytes)
         bytes = length < 126 ? 0 : length <= UINT16_MAX ? 2 : 8;
@@ -34,8 +32,7 @@ std::string frame_head(const Head &head, uint64_t length)
     return out;
 }
 
-std::string frame(const Head &head, std::string_view payload)
-{
+std::string frame(const Head &head, std::string_view payload) {
     std::string out = frame_head(head, payload.size());
     if (!head.masked)
         return out.append(payload);
@@ -45,15 +42,13 @@ std::string frame(const Head &head, std::string_view payload)
     return out;
 }
 
-std::string close_frame(uint16_t code, std::string_view reason)
-{
+std::string close_frame(uint16_t code, std::string_view reason) {
     std::string payload;
     append_big_endian(&payload, code, 2);
     return frame({kClose}, payload.append(reason));
 }
 
-std::optional<Frame> take_frame(std::string *bytes)
-{
+std::optional<Frame> take_frame(std::string *bytes) {
     const auto byte = [&](size_t i) { return static_cast<uint8_t>((*bytes)[i]); };
     if (bytes->size() < 2)
         return {};
@@ -78,15 +73,13 @@ std::optional<Frame> take_frame(std::string *bytes)
     return frame;
 }
 
-Deflater::Deflater(int window_bits)
-{
-    CHECK_EQ(deflateInit2(&stream_, Z_BEST_COMPRESSION, Z_DEFLATED, -window_bits, 8,
-                          Z_DEFAULT_STRATEGY),
-             Z_OK);
+Deflater::Deflater(int window_bits) {
+    CHECK_EQ(
+        deflateInit2(&stream_, Z_BEST_COMPRESSION, Z_DEFLATED, -window_bits, 8, Z_DEFAULT_STRATEGY),
+        Z_OK);
 }
 
-std::string Deflater::message(std::string_view text)
-{
+std::string Deflater::message(std::string_view text) {
     stream_.next_in = reinterpret_cast<Bytef *>(const_cast<char *>(text.data()));
     stream_.avail_in = static_cast<uInt>(text.size());
     std::string out;
@@ -98,18 +91,16 @@ std::string Deflater::message(std::string_view text)
         out.append(block, sizeof block - stream_.avail_out);
     } while (!stream_.avail_out);
     if (out.empty())
-        return std::string(1, '\0'); // RFC 7692, 7.2.3.6
+        return std::string(1, '\0');  // RFC 7692, 7.2.3.6
     CHECK_EQ(out.substr(out.size() - kTail.size()), kTail);
     return out.substr(0, out.size() - kTail.size());
 }
 
-Inflater::Inflater(int window_bits)
-{
+Inflater::Inflater(int window_bits) {
     CHECK_EQ(inflateInit2(&stream_, -window_bits), Z_OK);
 }
 
-std::string Inflater::message(std::string payload)
-{
+std::string Inflater::message(std::string payload) {
     payload.append(kTail);
     stream_.next_in = reinterpret_cast<Bytef *>(payload.data());
     stream_.avail_in = static_cast<uInt>(payload.size());
@@ -127,4 +118,4 @@ std::string Inflater::message(std::string payload)
     return out;
 }
 
-} // namespace conformance
+}  // namespace conformance

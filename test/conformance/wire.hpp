@@ -10,7 +10,8 @@
 
 namespace conformance {
 
-inline constexpr uint8_t kContinuation = 0, kText = 1, kBinary = 2, kClose = 8, kPing = 9, kPong = 10;
+inline constexpr uint8_t kContinuation = 0, kText = 1, kBinary = 2, kClose = 8, kPing = 9,
+                         kPong = 10;
 inline constexpr uint8_t kRsv1 = 0x40, kRsv2 = 0x20, kRsv3 = 0x10;
 inline constexpr uint8_t kNoRsv = 0;
 
@@ -20,7 +21,7 @@ struct Head {
     bool final = true;
     uint8_t rsv = 0;
     bool masked = true;
-    int length_bytes = 0; // of the extended length: 0 is the shortest that holds it, or 2, or 8
+    int length_bytes = 0;  // of the extended length: 0 is the shortest that holds it, or 2, or 8
 };
 
 // A client's frame.
@@ -29,7 +30,9 @@ std::string frame(const Head &head, std::string_view payload = "");
 // Only the head of one that announces `length` bytes.
 std::string frame_head(const Head &head, uint64_t length);
 
-inline std::string text_frame(std::string_view payload) { return frame({kText}, payload); }
+inline std::string text_frame(std::string_view payload) {
+    return frame({kText}, payload);
+}
 
 std::string close_frame(uint16_t code, std::string_view reason = "");
 
@@ -40,8 +43,8 @@ struct Frame {
     std::string payload;
 };
 
-// Takes a server's frame from the front of `bytes`, once it is whole. Throws if it is masked, if its
-// length is not encoded in the shortest way, or if a control frame is long or fragmented.
+// Takes a server's frame from the front of `bytes`, once it is whole. Throws if it is masked, if
+// its length is not encoded in the shortest way, or if a control frame is long or fragmented.
 std::optional<Frame> take_frame(std::string *bytes);
 
 // One end's compressor: what follows a message's compression is kept unless told to forget.
@@ -51,7 +54,7 @@ public:
     ~Deflater() { deflateEnd(&stream_); }
     Deflater(const Deflater &) = delete;
 
-    std::string message(std::string_view text); // 00 00 ff ff removed
+    std::string message(std::string_view text);  // 00 00 ff ff removed
     void forget() { deflateReset(&stream_); }
 
 private:
@@ -64,11 +67,11 @@ public:
     ~Inflater() { inflateEnd(&stream_); }
     Inflater(const Inflater &) = delete;
 
-    std::string message(std::string payload); // throws if it is not deflate's
+    std::string message(std::string payload);  // throws if it is not deflate's
     void forget() { inflateReset(&stream_); }
 
 private:
     z_stream stream_{};
 };
 
-} // namespace conformance
+}  // namespace conformance

@@ -16,8 +16,7 @@ class EchoServer : public ServerProcess {
 public:
     EchoServer() : EchoServer(command_line()) {}
 
-    static std::vector<std::string> command_line()
-    {
+    static std::vector<std::string> command_line() {
         const char *text = getenv("LWS_PROTON_ECHO");
         if (!text)
             FAIL("LWS_PROTON_ECHO names no program");
@@ -27,9 +26,7 @@ public:
 
 private:
     explicit EchoServer(std::vector<std::string> words)
-        : ServerProcess(words.front(), {words.begin() + 1, words.end()})
-    {
-    }
+        : ServerProcess(words.front(), {words.begin() + 1, words.end()}) {}
 };
 
-} // namespace e2e
+}  // namespace e2e
