@@ -33,8 +33,8 @@ struct Refusal {
 Refusal refusal;
 
 struct Counted {
-    bool on = false;
-    size_t at_least = 0;
+    std::atomic<bool> on{false};
+    std::atomic<size_t> at_least{0};
     std::atomic<long> live{0};
 };
 Counted counted;
