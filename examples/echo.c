@@ -286,6 +286,9 @@ main(int argc, char **argv)
 	n = parse_options(argc, argv, &o);
 	if (n >= 0)
 		return n;
+	if (o.tls_cert && (check_readable("tls-cert", o.tls_cert) ||
+			   check_readable("tls-key", o.tls_key)))
+		return EXIT_FAILED;
 
 	/* before any thread is made: they all inherit it */
 	sigemptyset(&signals);

@@ -8,6 +8,7 @@
  * lws's test-apps/test-server.c does.
  *
  *   stdout  exactly one line, "ready: http://localhost:PORT/", once it serves
+ *           (https:// with a certificate)
  *   stderr  logs
  *   exit    0 after SIGINT or SIGTERM, 1 when it cannot serve, 2 on bad usage
  *
@@ -46,6 +47,8 @@ struct mirror_options {
 	const char	*bind;
 	const char	*files;
 	const char	*page;
+	const char	*tls_cert;	/* with tls_key, or neither */
+	const char	*tls_key;
 	unsigned int	timeout_secs;	/* 0: lws's default */
 	unsigned int	threads;
 	int		port;
@@ -123,6 +126,8 @@ usage(FILE *to)
 		"  --files DIR       serve the files in DIR at /files/\n"
 		"  --page DIR        take test.html and its scripts from DIR\n"
 		"  --timeout-secs N  close a peer that owes a request for N seconds\n"
+		"  --tls-cert FILE   serve https:// with this certificate chain (PEM),\n"
+		"  --tls-key FILE    and its private key\n"
 		"  --help            print this and exit\n",
 		DEFAULT_PORT, DEFAULT_BIND, LWS_MAX_SMP);
 }
@@ -138,6 +143,8 @@ parse_options(int argc, char **argv, struct mirror_options *o)
 		{ "files",		required_argument,	NULL, 'f' },
 		{ "page",		required_argument,	NULL, 'P' },
 		{ "timeout-secs",	required_argument,	NULL, 'T' },
+		{ "tls-cert",		required_argument,	NULL, 'c' },
+		{ "tls-key",		required_argument,	NULL, 'k' },
 		{ "help",		no_argument,		NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -172,6 +179,12 @@ parse_options(int argc, char **argv, struct mirror_options *o)
 				return EXIT_USAGE;
 			o->timeout_secs = (unsigned int)number;
 			break;
+		case 'c':
+			o->tls_cert = optarg;
+			break;
+		case 'k':
+			o->tls_key = optarg;
+			break;
 		case 'h':
 			usage(stdout);
 			return EXIT_OK;
@@ -180,13 +193,19 @@ parse_options(int argc, char **argv, struct mirror_options *o)
 			return EXIT_USAGE;
 		}
 
-	if (optind == argc)
-		return -1;
+	if (optind != argc) {
+		fprintf(stderr, "lws-proton-mirror: unexpected argument '%s'\n",
+			argv[optind]);
+		return EXIT_USAGE;
+	}
 
-	fprintf(stderr, "lws-proton-mirror: unexpected argument '%s'\n",
-		argv[optind]);
+	if (!o->tls_cert != !o->tls_key) {
+		fprintf(stderr, "lws-proton-mirror: --tls-cert and --tls-key "
+				"want each other\n");
+		return EXIT_USAGE;
+	}
 
-	return EXIT_USAGE;
+	return -1;
 }
 
 static void *
@@ -225,6 +244,9 @@ main(int argc, char **argv)
 	n = parse_options(argc, argv, &o);
 	if (n >= 0)
 		return n;
+	if (o.tls_cert && (check_readable("tls-cert", o.tls_cert) ||
+			   check_readable("tls-key", o.tls_key)))
+		return EXIT_FAILED;
 
 	/* before any thread is made: they all inherit it */
 	sigemptyset(&signals);
@@ -254,6 +276,13 @@ main(int argc, char **argv)
 #if !defined(LWS_WITHOUT_EXTENSIONS)
 	info.extensions		= extensions;
 #endif
+	if (o.tls_cert) {
+		/* HTTP/2 is chosen by ALPN, with WebSocket over it */
+		info.options			|=
+					LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+		info.ssl_cert_filepath		= o.tls_cert;
+		info.ssl_private_key_filepath	= o.tls_key;
+	}
 
 	context = lws_create_context(&info);
 	if (!context) {
@@ -283,7 +312,8 @@ main(int argc, char **argv)
 	}
 
 	if (!failed) {
-		printf("ready: http://localhost:%d/\n",
+		printf("ready: %s://localhost:%d/\n",
+		       o.tls_cert ? "https" : "http",
 		       lws_get_vhost_listen_port(vhost));
 		fflush(stdout);
 		sigwait(&signals, &sig);

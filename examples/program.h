@@ -40,6 +40,29 @@ parse_number(const char *name, const char *text, long min, long max,
 	return -1;
 }
 
+/*
+ * 0 if the file of an option can be read, -1 and a line if not: what lws says
+ * is OpenSSL's number for it.
+ */
+static int
+check_readable(const char *name, const char *file)
+{
+	FILE *f = fopen(file, "r");
+
+	/* a directory can be opened, but not read */
+	if (f && (fgetc(f) != EOF || !ferror(f))) {
+		fclose(f);
+		return 0;
+	}
+
+	fprintf(stderr, PROGRAM ": --%s: cannot read '%s': %s\n", name, file,
+		strerror(errno));
+	if (f)
+		fclose(f);
+
+	return -1;
+}
+
 /* What kept lws from starting is said in one line, and by us. */
 static char why[256] = "lws did not say why";
 

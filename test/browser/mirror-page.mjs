@@ -5,19 +5,39 @@
 
 import assert from 'node:assert/strict';
 
+// A WebSocket handshake is answered so: over HTTP/1.1 as an upgrade (RFC 6455), over HTTP/2 as the
+// CONNECT of a stream (RFC 8441).
+export const OVER_HTTP1 = 101, OVER_HTTP2 = 200;
+
 const CANVAS = '#wslm_drawing canvas';
 
 export class MirrorPage {
   #page;
+  #handshakes = [];
 
   static async open(browser, url) {
-    const context = await browser.newContext({ viewport: { width: 700, height: 900 } });
+    const context = await browser.newContext({
+      viewport: { width: 700, height: 900 },
+      ignoreHTTPSErrors: true, // the certificate is self-signed
+    });
     const mirror = new MirrorPage();
     mirror.#page = await context.newPage();
+    await mirror.#watchHandshakes(await context.newCDPSession(mirror.#page));
     await mirror.#page.goto(url);
     await mirror.#untilConnected();
     await mirror.#page.click('text=Mirror Demo');
     return mirror;
+  }
+
+  async #watchHandshakes(devtools) {
+    devtools.on('Network.webSocketHandshakeResponseReceived',
+      ({ response }) => this.#handshakes.push(response.status));
+    await devtools.send('Network.enable');
+  }
+
+  // The status that answered each WebSocket handshake.
+  handshakes() {
+    return this.#handshakes;
   }
 
   // The page says so in words and in green.

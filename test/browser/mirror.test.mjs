@@ -11,7 +11,7 @@ import { after, before, test } from 'node:test';
 
 import { chromium } from 'playwright-core';
 
-import { MirrorPage, assertSamePixels, expectedPixels } from './mirror-page.mjs';
+import { MirrorPage, OVER_HTTP1, OVER_HTTP2, assertSamePixels, expectedPixels } from './mirror-page.mjs';
 import { Server } from './server.mjs';
 
 const BLACK = '#000000', BLUE = '#0000ff', GREEN = '#20ff20', DARK_RED = '#802020';
@@ -90,6 +90,9 @@ test('what one of two windows draws, the other shows', async (t) => {
   const blank = await expectedPixels(browser, []);
   await left.untilItShows(blank);
   await right.untilItShows(blank);
+  const accepted = server.url.startsWith('https:') ? OVER_HTTP2 : OVER_HTTP1;
+  for (const mirror of [left, right])
+    assert.deepEqual(new Set(mirror.handshakes()), new Set([accepted]));
 
   await left.draw(ORBITS);
   const orbits = await expectedPixels(browser, ORBITS);

@@ -56,7 +56,7 @@ export class Server {
       while (!this.#out.includes('\n')) await once(this.#child.stdout, 'data');
     })();
     await within('ready line', Promise.race([line, died]));
-    const match = /^ready: (http:\/\/localhost:\d+\/)\n$/.exec(this.#out);
+    const match = /^ready: (https?:\/\/localhost:\d+\/)\n$/.exec(this.#out);
     assert.ok(match, `not a ready line: ${this.#out}`);
     this.url = match[1];
   }

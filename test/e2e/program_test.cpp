@@ -2,6 +2,7 @@
 #include "check.hpp"
 #include "http_client.hpp"
 #include "server_process.hpp"
+#include "temporary_directory.hpp"
 #include "test_main.hpp"
 #include "ws_client.hpp"
 
@@ -90,7 +91,7 @@ void help_goes_to_stdout()
 {
     const ProcessResult help = run_process({server_program(), "--help"});
     CHECK_EQ(help.exit_status, 0);
-    for (const char *option : {"--port", "--threads", "--bind", "--files", "--help"})
+    for (const char *option : {"--port", "--threads", "--bind", "--files", "--tls-cert", "--tls-key", "--help"})
         CHECK(help.out.find(option) != std::string::npos);
 }
 
@@ -109,6 +110,72 @@ void a_port_that_is_no_port_is_refused()
         CHECK(result.exit_status > 0);
         CHECK_EQ(result.out, "");
     }
+}
+
+// A certificate for localhost, and its key.
+std::string tls_file(const std::string &name)
+{
+    const char *directory = getenv("LWS_PROTON_TEST_TLS_DIR");
+    if (!directory)
+        FAIL("LWS_PROTON_TEST_TLS_DIR names no directory");
+    return std::string(directory) + "/" + name;
+}
+
+ProcessResult run_with_tls(const std::string &cert, const std::string &key)
+{
+    return run_process({server_program(), "--port", "0", "--tls-cert", cert, "--tls-key", key});
+}
+
+void check_one_line(const ProcessResult &result, const std::string &with)
+{
+    CHECK(result.exit_status > 0);
+    CHECK_EQ(result.out, "");
+    CHECK_EQ(result.err.find("lws-proton-mirror: "), 0u);
+    CHECK_EQ(result.err.find('\n'), result.err.size() - 1);
+    if (result.err.find(with) == std::string::npos)
+        FAIL("no '" + with + "' in: " + result.err);
+}
+
+void with_a_certificate_it_says_https()
+{
+    ServerProcess server({"--tls-cert", tls_file("cert.pem"), "--tls-key", tls_file("key.pem")});
+    CHECK_EQ(server.url(), "https://localhost:" + std::to_string(server.port()) + "/");
+    server.stop();
+}
+
+void a_certificate_and_its_key_want_each_other()
+{
+    for (const char *option : {"--tls-cert", "--tls-key"})
+        check_one_line(run_process({server_program(), "--port", "0", option, tls_file("key.pem")}),
+                       "--tls-cert and --tls-key want each other");
+}
+
+void a_tls_file_that_cannot_be_read_is_named()
+{
+    const std::string cert = tls_file("cert.pem"), key = tls_file("key.pem");
+    check_one_line(run_with_tls("/no/such", key), "--tls-cert: cannot read '/no/such': No such");
+    check_one_line(run_with_tls(cert, "/no/such"), "--tls-key: cannot read '/no/such': No such");
+    check_one_line(run_with_tls("/tmp", key), "--tls-cert: cannot read '/tmp': Is a directory");
+}
+
+void a_tls_file_that_is_none_is_named()
+{
+    const TemporaryDirectory directory;
+    directory.write("text", "no certificate");
+    const std::string text = directory.file("text");
+    check_one_line(run_with_tls(text, tls_file("key.pem")), "cert '" + text + "'");
+    check_one_line(run_with_tls(tls_file("cert.pem"), text), "key '" + text + "'");
+}
+
+void a_key_of_another_certificate_is_refused()
+{
+    const TemporaryDirectory directory;
+    const ProcessResult made = run_process({"openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+                                            "ec_paramgen_curve:prime256v1", "-out",
+                                            directory.file("key.pem")});
+    CHECK_EQ(made.exit_status, 0);
+    check_one_line(run_with_tls(tls_file("cert.pem"), directory.file("key.pem")),
+                   "key values mismatch");
 }
 
 void an_address_that_is_not_ours_is_refused()
@@ -134,6 +201,11 @@ int main()
         E2E_TEST(help_goes_to_stdout),
         E2E_TEST(an_unknown_option_is_refused),
         E2E_TEST(a_port_that_is_no_port_is_refused),
+        E2E_TEST(with_a_certificate_it_says_https),
+        E2E_TEST(a_certificate_and_its_key_want_each_other),
+        E2E_TEST(a_tls_file_that_cannot_be_read_is_named),
+        E2E_TEST(a_tls_file_that_is_none_is_named),
+        E2E_TEST(a_key_of_another_certificate_is_refused),
         E2E_TEST(an_address_that_is_not_ours_is_refused),
     };
     return cmocka_run_group_tests_name("program", tests, nullptr, nullptr);

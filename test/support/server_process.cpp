@@ -151,6 +151,8 @@ void ServerProcess::read_ready_line()
     }
     if (sscanf(stdout_text_.c_str(), "ready: %*[a-z]://localhost:%d/\n", &port_) != 1)
         FAIL("not a ready line: " + stdout_text_);
+    const size_t start = strlen("ready: ");
+    url_ = stdout_text_.substr(start, stdout_text_.find('\n') - start);
 }
 
 bool ServerProcess::running()

@@ -30,6 +30,8 @@ public:
     ~ServerProcess();
 
     int port() const { return port_; }
+    // As the ready line says it.
+    const std::string &url() const { return url_; }
     pid_t pid() const { return pid_; }
 
     bool running();
@@ -53,6 +55,7 @@ private:
     UniqueFd stdout_;
     UniqueFd stderr_;
     std::string stdout_text_;
+    std::string url_;
     int port_ = 0;
 };
 
