@@ -66,6 +66,10 @@ struct ssl_st;
 int
 lws_plat_proton_ssl_set_conn(struct ssl_st *ssl, struct lws_proton_conn *c);
 
+/* as SSL_pending(), for the event library */
+size_t
+lws_plat_proton_ssl_pending(const struct ssl_st *ssl);
+
 /* as SSL_get_fd() */
 struct lws_proton_conn *
 lws_plat_proton_ssl_conn(const struct ssl_st *ssl);

@@ -38,6 +38,18 @@
  * The host: what the loop asks of lws
  */
 
+/* an extension holds rx it has not given yet, and would now */
+
+static int
+proton_rx_ext_drains(struct lws *wsi)
+{
+#if defined(LWS_ROLE_WS) && !defined(LWS_WITHOUT_EXTENSIONS)
+	return wsi->ws && wsi->ws->rx_draining_ext && !wsi->ws->tx_draining_ext;
+#else
+	return 0;
+#endif
+}
+
 static void
 proton_service(void *user, struct lws_proton_conn *c, int events)
 {
@@ -54,6 +66,9 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 	if (events & LWS_PROTON_HANGUP)
 		pfd.revents |= LWS_POLLHUP;
 
+	if (pfd.events & LWS_POLLIN && proton_rx_ext_drains(c->wsi))
+		wsi_to_priv_proton(c->wsi)->drained ^= 1;
+
 	lws_service_fd_tsi(cx, &pfd, c->tsi);
 }
 
@@ -65,18 +80,22 @@ proton_pending(void *user, struct lws_proton_conn *c)
 	if (!wsi || lws_is_flowcontrolled(wsi))
 		return 0;
 
-#if defined(LWS_ROLE_WS) && !defined(LWS_WITHOUT_EXTENSIONS)
-	if (wsi->ws && wsi->ws->rx_draining_ext)
-		return 1;
-#endif
+	/* not a size, but it changes as it is drained */
+
+	if (proton_rx_ext_drains(wsi))
+		return 1u + wsi_to_priv_proton(wsi)->drained;
 
 	if (lwsi_state(wsi) == LRS_DEFERRING_ACTION)
 		return 0;
 
 #if defined(LWS_WITH_TLS)
 	/* decrypted, and held by OpenSSL: the network has nothing to say of it */
-	if (wsi->tls.ssl && !lws_dll2_is_detached(&wsi->tls.dll_pending_tls))
-		return 1;
+	if (wsi->tls.ssl) {
+		size_t n = lws_plat_proton_ssl_pending(wsi->tls.ssl);
+
+		if (n)
+			return n;
+	}
 #endif
 
 	return lws_buflist_total_len(&wsi->buflist);

@@ -153,6 +153,14 @@ lws_plat_proton_ssl_set_conn(SSL *ssl, struct lws_proton_conn *c)
 	return 0;
 }
 
+LWS_VISIBLE size_t
+lws_plat_proton_ssl_pending(const SSL *ssl)
+{
+	int n = SSL_pending(ssl);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
 struct lws_proton_conn *
 lws_plat_proton_ssl_conn(const SSL *ssl)
 {
