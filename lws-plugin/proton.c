@@ -29,6 +29,7 @@
 #include "private-lib-core.h"
 #include "private-lib-event-libs-proton.h"
 
+#include <ifaddrs.h>
 #include <netdb.h>
 
 #define cx_to_priv_proton(_cx) \
@@ -319,20 +320,76 @@ elops_sock_accept_proton(struct lws *wsi)
 	return 0;
 }
 
+/* 1: ads is the first address of that family that the interface has */
+
+static int
+proton_interface_address(const char *name, int af, char *ads, size_t len)
+{
+	struct ifaddrs *ifa;
+	int n = 0;
+
+	if (getifaddrs(&ifa))
+		return 0;
+
+	lws_start_foreach_ll(struct ifaddrs *, i, ifa) {
+		if (i->ifa_addr && i->ifa_addr->sa_family == af &&
+		    !strcmp(i->ifa_name, name)) {
+			n = !getnameinfo(i->ifa_addr, af == AF_INET ?
+						sizeof(struct sockaddr_in) :
+						sizeof(struct sockaddr_in6),
+					 ads, (socklen_t)len, NULL, 0,
+					 NI_NUMERICHOST);
+			break;
+		}
+	} lws_end_foreach_ll(i, ifa_next);
+
+	freeifaddrs(ifa);
+
+	return n;
+}
+
+/* where the vhost listens, as an address or a host's name; NULL: everywhere */
+
+static const char *
+proton_listen_address(struct lws_vhost *vhost, char *ads, size_t len)
+{
+	int v6only = (vhost->options & LWS_SERVER_OPTION_IPV6_V6ONLY_MODIFY) &&
+		     (vhost->options & LWS_SERVER_OPTION_IPV6_V6ONLY_VALUE);
+
+	if (!vhost->iface) {
+		if (!LWS_IPV6_ENABLED(vhost))
+			return "0.0.0.0";
+
+		return v6only ? "::" : NULL;
+	}
+
+	if (!v6only &&
+	    proton_interface_address(vhost->iface, AF_INET, ads, len))
+		return ads;
+
+	if (LWS_IPV6_ENABLED(vhost) &&
+	    proton_interface_address(vhost->iface, AF_INET6, ads, len))
+		return ads;
+
+	return vhost->iface;
+}
+
 static lws_sockfd_type
 elops_listen_proton(struct lws_vhost *vhost)
 {
 	struct lws_context_eventlibs_proton *priv =
 					cx_to_priv_proton(vhost->context);
 	int port = vhost->listen_port;
+	char err[256], ads[NI_MAXHOST];
 	lws_sockfd_type c;
-	char err[256];
 
 	if (proton_vhost_windows(vhost))
 		return LWS_SOCK_INVALID;
 
-	c = lws_proton_loop_listen(priv->loop, vhost->iface, &port,
-				   err, sizeof(err));
+	c = lws_proton_loop_listen(priv->loop,
+				   proton_listen_address(vhost, ads,
+							 sizeof(ads)),
+				   &port, err, sizeof(err));
 	if (!c) {
 		lwsl_vhost_err(vhost, "cannot listen: %s", err);
 
@@ -398,6 +455,15 @@ elops_service_proton(struct lws_context *context, int timeout_ms, int tsi)
 	struct lws_context_eventlibs_proton *priv = cx_to_priv_proton(context);
 	unsigned int state;
 	int n;
+
+	/* it would wait for itself */
+
+	if (lws_proton_loop_this_tsi(priv->loop) >= 0) {
+		lwsl_cx_err(context, "lws_service() from inside a callback: "
+				     "return from it instead");
+
+		return -1;
+	}
 
 	/* from its first turn on, until it is told -1 */
 

@@ -3,6 +3,7 @@
 #include "check.hpp"
 
 #include <linux/sockios.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 namespace e2e {
 
@@ -31,9 +33,20 @@ IoResult failed_io(const char *call)
 
 } // namespace
 
-TcpSocket::TcpSocket(int port, const SocketOptions &options)
-    : fd_(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
+TcpSocket::TcpSocket(int port, const SocketOptions &options) : TcpSocket("127.0.0.1", port, options)
 {
+}
+
+TcpSocket::TcpSocket(const char *host, int port, const SocketOptions &options)
+{
+    addrinfo hints{}, *address = nullptr;
+    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+    hints.ai_socktype = SOCK_STREAM;
+    if (getaddrinfo(host, std::to_string(port).c_str(), &hints, &address))
+        FAIL("not an address: " + std::string(host));
+    const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(address, freeaddrinfo);
+
+    fd_ = UniqueFd(socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!fd_.valid())
         FAIL("socket: " + std::string(strerror(errno)));
     if (options.receive_buffer)
@@ -44,13 +57,18 @@ TcpSocket::TcpSocket(int port, const SocketOptions &options)
     const int on = 1;
     setsockopt(fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(fd(), reinterpret_cast<sockaddr *>(&address), sizeof address) < 0 &&
-        errno != EINPROGRESS)
+    if (connect(fd(), address->ai_addr, address->ai_addrlen) < 0 && errno != EINPROGRESS)
         FAIL("connect: " + std::string(strerror(errno)));
+}
+
+int TcpSocket::await_connected()
+{
+    if (!await_writable())
+        FAIL("the connection is neither made nor refused");
+    int error = 0;
+    socklen_t size = sizeof error;
+    getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &size);
+    return error;
 }
 
 IoResult TcpSocket::send_some(std::string_view data)

@@ -32,6 +32,8 @@ class TcpSocket {
 public:
     // Starts to connect to 127.0.0.1:port. The first await_* or *_all call completes it.
     TcpSocket(int port, const SocketOptions &options = {});
+    // The same to another numeric address.
+    TcpSocket(const char *host, int port, const SocketOptions &options = {});
 
     int fd() const { return fd_.get(); }
     bool open() const { return fd_.valid(); }
@@ -42,6 +44,9 @@ public:
     // Whether it became so before the deadline.
     bool await_readable(const Deadline &deadline = Deadline());
     bool await_writable(const Deadline &deadline = Deadline());
+
+    // How it ended, as an errno: 0 is connected.
+    int await_connected();
 
     void send_all(std::string_view data);
 
