@@ -26,7 +26,7 @@ namespace lws_test {
 // What it leaves at 0 is then answered as below.
 using Callback = std::function<int(lws *, lws_callback_reasons, void *in, size_t len)>;
 
-// HTTP gets the vhost's name for an answer, a WebSocket message comes back.
+// A request gets the vhost's name for an answer, a WebSocket message comes back.
 inline int answer_http(lws *wsi) {
     const std::string name = lws_get_vhost_name(lws_get_vhost(wsi));
     unsigned char buffer[LWS_PRE + 1024], *start = buffer + LWS_PRE, *at = start,
@@ -56,6 +56,8 @@ inline int serve(lws *wsi, lws_callback_reasons reason, void *, void *in, size_t
             return result;
     switch (reason) {
     case LWS_CALLBACK_HTTP:
+        return lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) ? 0 : answer_http(wsi);
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
         return answer_http(wsi);
     case LWS_CALLBACK_RECEIVE:
         return echo(wsi, in, len);
