@@ -2,6 +2,7 @@
 //
 // The end of a context: from inside its own callbacks, and with connections in every state. Whatever
 // lws has created is destroyed, once, and every peer sees the end of its connection.
+#include "census.hpp"
 #include "server.hpp"
 
 #include "certificate.hpp"
@@ -10,7 +11,6 @@
 
 #include <array>
 #include <memory>
-#include <set>
 
 namespace {
 
@@ -20,29 +20,6 @@ using e2e::TcpSocket;
 using e2e::TlsClient;
 using e2e::WsClient;
 using e2e::WsClients;
-
-// The wsis of connections that lws tells of. (The end of a listener's is told of too.)
-class Census {
-public:
-    void note(lws *wsi, lws_callback_reasons reason) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        if (reason == LWS_CALLBACK_WSI_CREATE) {
-            living_.insert(wsi);
-            born_++;
-        } else if (reason == LWS_CALLBACK_WSI_DESTROY) {
-            living_.erase(wsi);
-        }
-    }
-    void check_all_lived_and_died() const {
-        CHECK(born_ > 0);
-        CHECK_EQ(living_.size(), 0u);
-    }
-
-private:
-    std::mutex mutex_;
-    std::set<lws *> living_;
-    int born_ = 0;
-};
 
 struct Occasion {
     const char *name;
