@@ -29,7 +29,6 @@ set(lws_proton_lws_options
     -DLWS_LINK_TESTAPPS_DYNAMIC=ON
     -DLWS_WITHOUT_TEST_SERVER_EXTPOLL=ON
     -DLWS_WITHOUT_TEST_PING=ON
-    -DLWS_WITH_MINIMAL_EXAMPLES=${LWS_PROTON_LWS_TESTS}
     # Nothing outside of the build directory, such as the package registry in the user's home.
     -DCMAKE_EXPORT_NO_PACKAGE_REGISTRY=ON
     # Without git, the library's version string holds no commit, user or host name.
