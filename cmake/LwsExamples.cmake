@@ -4,6 +4,8 @@ lws_proton_lws_source(lws-examples-src TRUE)
 
 set(lws_proton_examples_prefix "${PROJECT_BINARY_DIR}/lws-examples/prefix")
 set(lws_proton_examples_options
+    # The glue is in the other prefix.
+    "-DCMAKE_INSTALL_RPATH=$ORIGIN:$ORIGIN/../lib:${lws_proton_prefix}/lib"
     # Some of these features do not compile without a warning in a release build.
     -DDISABLE_WERROR=ON
     -DLWS_WITH_MINIMAL_EXAMPLES=ON
