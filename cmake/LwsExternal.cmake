@@ -1,13 +1,9 @@
 # libwebsockets on Proton's buffers, installed into the prefix, as target lws::websockets.
 include(ExternalProject)
 
-# What we choose of libwebsockets' options. Everything else is libwebsockets' default.
-set(lws_proton_lws_options
-    # A shared library: the event library is loaded into it.
-    -DLWS_WITH_SHARED=ON
-    -DLWS_WITH_STATIC=OFF
-    -DLWS_WITH_EVLIB_PLUGINS=ON
-    -DLWS_WITH_PLUGINS=OFF
+# What we choose of libwebsockets' options, first what makes its protocols do what they do: stock
+# libwebsockets is built with the same. Everything else is libwebsockets' default.
+set(lws_proton_lws_features
     # Service threads.
     -DLWS_MAX_SMP=32
     # Protocols.
@@ -24,15 +20,23 @@ set(lws_proton_lws_options
     -DLWS_WITH_HTTP_BASIC_AUTH=ON
     -DLWS_WITH_ACCESS_LOG=ON
     -DLWS_WITH_PEER_LIMITS=ON
-    # Its test server and client.
-    -DLWS_WITHOUT_TESTAPPS=OFF
-    -DLWS_LINK_TESTAPPS_DYNAMIC=ON
-    -DLWS_WITHOUT_TEST_SERVER_EXTPOLL=ON
-    -DLWS_WITHOUT_TEST_PING=ON
     # Nothing outside of the build directory, such as the package registry in the user's home.
     -DCMAKE_EXPORT_NO_PACKAGE_REGISTRY=ON
     # Without git, the library's version string holds no commit, user or host name.
     -DCMAKE_DISABLE_FIND_PACKAGE_Git=ON)
+
+set(lws_proton_lws_options
+    ${lws_proton_lws_features}
+    # A shared library: the event library is loaded into it.
+    -DLWS_WITH_SHARED=ON
+    -DLWS_WITH_STATIC=OFF
+    -DLWS_WITH_EVLIB_PLUGINS=ON
+    -DLWS_WITH_PLUGINS=OFF
+    # Its test server and client.
+    -DLWS_WITHOUT_TESTAPPS=OFF
+    -DLWS_LINK_TESTAPPS_DYNAMIC=ON
+    -DLWS_WITHOUT_TEST_SERVER_EXTPOLL=ON
+    -DLWS_WITHOUT_TEST_PING=ON)
 
 set(lws_proton_library "${lws_proton_prefix}/${lws_proton_libdir}/liblws_proton.so")
 set(lws_library "${lws_proton_prefix}/${lws_proton_libdir}/libwebsockets-proton.so")

@@ -1,5 +1,6 @@
 # Stock libwebsockets on sockets, as Debian has it, with its poll, libuv and libev loops: what
-# examples/echo.c is compared with. As target lws::stock, installed into a prefix of its own.
+# examples/echo.c and test/differential are compared with. As target lws::stock, installed into a
+# prefix of its own.
 set(lws_stock_prefix "${PROJECT_BINARY_DIR}/stock-prefix")
 file(MAKE_DIRECTORY "${lws_stock_prefix}/include")
 
@@ -15,6 +16,7 @@ ExternalProject_Add(lws-stock-loops
     # One at a time: each build uses all cores.
     DEPENDS lws
     CMAKE_ARGS
+        ${lws_proton_lws_features}
         -DLWS_WITH_SHARED=ON
         -DLWS_WITH_STATIC=OFF
         -DLWS_WITH_PLUGINS=OFF
@@ -22,16 +24,8 @@ ExternalProject_Add(lws-stock-loops
         -DLWS_WITH_EVLIB_PLUGINS=OFF
         -DLWS_WITH_LIBUV=ON
         -DLWS_WITH_LIBEV=ON
-        -DLWS_MAX_SMP=32
-        -DLWS_IPV6=ON
-        -DLWS_WITH_SSL=ON
-        -DLWS_WITH_HTTP2=ON
-        -DLWS_WITHOUT_CLIENT=ON
-        -DLWS_WITHOUT_EXTENSIONS=OFF
-        -DLWS_WITH_ZLIB=ON
         -DLWS_WITHOUT_TESTAPPS=ON
         -DLWS_WITH_MINIMAL_EXAMPLES=OFF
-        -DCMAKE_DISABLE_FIND_PACKAGE_Git=ON
         # As the library it is compared with.
         -DCMAKE_BUILD_TYPE=${CMAKE_BUILD_TYPE}
         -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
