@@ -1,4 +1,5 @@
-// Where the two programs may differ, and why. Each is described in docs/limits.md or docs/design.md.
+// Where the two programs may differ, and why. Each is described in docs/limits.md, docs/design.md
+// or docs/lws-findings.md.
 #pragma once
 
 #include <string>
@@ -9,12 +10,13 @@ namespace differential {
 struct Difference {
     const char *session;
     const char *reason;
-    // As transcript.hpp's difference() tells it.
+    // As transcript.hpp's difference() tells it, with * for any text.
     std::vector<std::string> lines;
     // Not always: which of the two happens is a matter of time on one or both sides.
     bool may_be_missing;
 };
 
-const std::vector<Difference> &known_differences();
+// That of one session, or nullptr.
+const Difference *known_difference(const std::string &session);
 
 } // namespace differential

@@ -16,21 +16,32 @@ using e2e::Io;
 
 namespace {
 
+std::string escaped(char byte)
+{
+    if (isprint(static_cast<unsigned char>(byte)))
+        return {byte};
+    char hexadecimal[8];
+    snprintf(hexadecimal, sizeof hexadecimal, "\\x%02x", byte & 0xff);
+    return hexadecimal;
+}
+
+// The same byte many times over is written as "b{1000000}".
 std::string described(const std::string &bytes)
 {
-    constexpr size_t kMostShown = 400;
-    std::string text = std::to_string(bytes.size()) + " bytes, ";
-    if (bytes.size() > kMostShown)
-        return text + "hash " + std::to_string(std::hash<std::string>()(bytes));
-    for (const char byte : bytes) {
-        char escaped[8];
-        if (isprint(static_cast<unsigned char>(byte)))
-            text += byte;
+    constexpr size_t kMostShown = 600, kLongRun = 16;
+    std::string text;
+    for (size_t begin = 0, end; begin < bytes.size(); begin = end) {
+        end = std::min(bytes.find_first_not_of(bytes[begin], begin), bytes.size());
+        if (end - begin >= kLongRun)
+            text += escaped(bytes[begin]) + "{" + std::to_string(end - begin) + "}";
         else
-            text.append(escaped, static_cast<size_t>(snprintf(escaped, sizeof escaped, "\\x%02x",
-                                                              byte & 0xff)));
+            for (size_t i = begin; i < end; ++i)
+                text += escaped(bytes[begin]);
+        if (text.size() > kMostShown)
+            return std::to_string(bytes.size()) + " bytes, hash " +
+                   std::to_string(std::hash<std::string>()(bytes));
     }
-    return text;
+    return std::to_string(bytes.size()) + " bytes, " + text;
 }
 
 } // namespace
@@ -136,17 +147,22 @@ std::string Peer::await_bytes(size_t count)
     return received_.substr(awaited_ - count, count);
 }
 
-void Peer::await_end()
+void Peer::discard_to_end()
 {
     while (receive()) {
     }
+}
+
+void Peer::await_end()
+{
+    discard_to_end();
     tell();
 }
 
 void Peer::tell()
 {
     play_.saw("received " + described(received_) +
-              (how_it_ended_.empty() ? "" : ", then " + how_it_ended_));
+              (how_it_ended_.empty() ? "" : " then " + how_it_ended_));
 }
 
 void Peer::end_tls()

@@ -31,6 +31,8 @@ public:
 
     // Waits for the end of what the program sends, and tells the play.
     void await_end();
+    // The same, when what it sends depends on how the network cuts it.
+    void discard_to_end();
     // Tells the play what has come so far.
     void tell();
 
