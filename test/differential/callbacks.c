@@ -26,7 +26,7 @@
 
 #include "recorder.h"
 
-/* more than this one is not read from */
+/* more than a test sends without waiting */
 #define MOST_QUEUED		(256 * 1024)
 #define BIG_ANSWER		1000000
 #define PIECE			4096
@@ -46,8 +46,10 @@ struct session {
 	struct lws		*wsi;
 	lws_dll2_owner_t	queue;		/* struct piece */
 	lws_sorted_usec_list_t	pause;
+	size_t			queued;		/* bytes in it */
 	size_t			left;		/* bytes of a big answer */
 	uint8_t			then_close;
+	uint8_t			mute;		/* nothing is echoed */
 	uint8_t			http_later;	/* a timer is to answer HTTP */
 };
 
@@ -58,16 +60,21 @@ static int
 queue(struct session *s, const void *bytes, size_t len,
       enum lws_write_protocol how)
 {
-	struct piece *piece = malloc(sizeof(*piece) + LWS_PRE + len);
+	struct piece *piece = NULL;
 
-	if (!piece)
+	if (s->queued + len <= MOST_QUEUED)
+		piece = malloc(sizeof(*piece) + LWS_PRE + len);
+	if (!piece) {
+		lwsl_err("there is no room for more\n");
 		return -1;
+	}
 	memset(&piece->list, 0, sizeof(piece->list));
 	piece->len = len;
 	piece->how = how;
 	if (len)
 		memcpy(piece->bytes + LWS_PRE, bytes, len);
 	lws_dll2_add_tail(&piece->list, &s->queue);
+	s->queued += len;
 	lws_callback_on_writable(s->wsi);
 
 	return 0;
@@ -93,6 +100,7 @@ write_queued(struct session *s)
 
 	if (first) {
 		piece = lws_container_of(first, struct piece, list);
+		s->queued -= piece->len;
 		n = lws_write(s->wsi, piece->bytes + LWS_PRE, piece->len,
 			      piece->how);
 		drop_piece(first, NULL);
@@ -149,6 +157,8 @@ command(struct session *s, const char *text, size_t len)
 		s->then_close = 1;
 		return queue(s, "last words", 10, LWS_WRITE_TEXT);
 	}
+	if (!strcmp(word, "!mute"))
+		s->mute = 1;
 	if (!strcmp(word, "!ping"))
 		return queue(s, ping, sizeof(ping) - 1, LWS_WRITE_PING);
 	if (!strcmp(word, "!pause")) {
@@ -172,11 +182,8 @@ receive(struct session *s, const char *in, size_t len)
 {
 	if (len && in[0] == '!')
 		return command(s, in, len);
-
-	if (s->queue.count * PIECE > MOST_QUEUED) {
-		lwsl_err("more than a test sends is to be echoed\n");
-		return -1;
-	}
+	if (s->mute)
+		return 0;
 
 	return queue(s, in, len, kind_of_fragment(s->wsi));
 }
@@ -225,12 +232,13 @@ answer(struct session *s, size_t len)
 	return 0;
 }
 
-/* /client/METHOD/PORT/PATH: METHOD is GET, ws, RAW */
+/* /client/METHOD/PORT/PATH: METHOD is GET, RAW, ws, or GET or ws with +tls, +h2 */
 static int
 start_client(struct session *s, const char *what)
 {
 	struct lws_client_connect_info i;
 	char method[8], path[64] = "/";
+	char *plus;
 	int port;
 
 	if (sscanf(what, "%7[^/]/%d%63s", method, &port, path) < 2)
@@ -243,6 +251,15 @@ start_client(struct session *s, const char *what)
 	i.port = port;
 	i.path = path;
 	i.local_protocol_name = "client";
+	i.alpn = "http/1.1";
+	plus = strchr(method, '+');
+	if (plus) {
+		*plus = '\0';
+		i.ssl_connection = LCCSCF_USE_SSL | LCCSCF_ALLOW_SELFSIGNED |
+				   LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK;
+		if (!strcmp(plus + 1, "h2"))
+			i.alpn = "h2";
+	}
 	if (strcmp(method, "ws"))
 		i.method = method;
 	else
@@ -300,14 +317,6 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 	record_callback(wsi, reason, in, len);
 
 	switch (reason) {
-	/* each protocol's own memory begins and ends with these */
-	case LWS_CALLBACK_HTTP_BIND_PROTOCOL:
-	case LWS_CALLBACK_WS_SERVER_BIND_PROTOCOL:
-	case LWS_CALLBACK_RAW_SKT_BIND_PROTOCOL:
-	case LWS_CALLBACK_CLIENT_HTTP_BIND_PROTOCOL:
-	case LWS_CALLBACK_WS_CLIENT_BIND_PROTOCOL:
-		s->wsi = wsi;
-		return 0;
 	case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
 	case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
 	case LWS_CALLBACK_RAW_SKT_DROP_PROTOCOL:
@@ -320,6 +329,7 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 		return 0;
 
 	case LWS_CALLBACK_HTTP:
+		s->wsi = wsi;
 		return http_request(s, in);
 	case LWS_CALLBACK_HTTP_BODY:
 		return 0;
@@ -336,11 +346,12 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 		return queue(s, "in time", 7, LWS_WRITE_TEXT);
 
 	case LWS_CALLBACK_ESTABLISHED:
+	case LWS_CALLBACK_RAW_ADOPT:
+		s->wsi = wsi;
+		return 0;
 	case LWS_CALLBACK_CLIENT_ESTABLISHED:
 		s->wsi = wsi;
-		if (reason == LWS_CALLBACK_CLIENT_ESTABLISHED)
-			return queue(s, "hello", 5, LWS_WRITE_TEXT);
-		return 0;
+		return queue(s, "hello", 5, LWS_WRITE_TEXT);
 	case LWS_CALLBACK_RECEIVE:
 		return receive(s, in, len);
 	case LWS_CALLBACK_SERVER_WRITEABLE:
@@ -353,7 +364,13 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 	case LWS_CALLBACK_RECEIVE_CLIENT_HTTP:
 		return client_http_read(wsi);
 
+	case LWS_CALLBACK_RAW_CONNECTED:
+		s->wsi = wsi;
+		return queue(s, "hello", 5, LWS_WRITE_RAW);
 	case LWS_CALLBACK_RAW_RX:
+		/* a client has what it wants, the echo */
+		if (!strcmp(lws_get_protocol(wsi)->name, "client"))
+			return -1;
 		return queue(s, in, len, LWS_WRITE_RAW);
 	case LWS_CALLBACK_RAW_WRITEABLE:
 		return write_queued(s);

@@ -1,23 +1,11 @@
 // HTTP/1.1: what clients ask for, how they ask, and how they leave.
 #include "peer.hpp"
+#include "requests.hpp"
 #include "stage.hpp"
 
 using namespace differential;
 
 namespace {
-
-const e2e::SocketOptions kSlowReader{16 * 1024, 0};
-
-std::string request(const std::string &method, const std::string &path,
-                    const std::string &more_headers = "")
-{
-    return method + " " + path + " HTTP/1.1\r\nHost: localhost\r\n" + more_headers + "\r\n";
-}
-
-std::string last_request(const std::string &path)
-{
-    return request("GET", path, "Connection: close\r\n");
-}
 
 void nothing_but_a_connection(Play &play)
 {

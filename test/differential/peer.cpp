@@ -44,6 +44,13 @@ std::string described(const std::string &bytes)
     return std::to_string(bytes.size()) + " bytes, " + text;
 }
 
+std::string tls_error()
+{
+    char text[256];
+    ERR_error_string_n(ERR_peek_error(), text, sizeof text);
+    return text;
+}
+
 } // namespace
 
 Peer::Peer(Play &play, const std::string &vhost, const e2e::SocketOptions &options)
@@ -64,10 +71,12 @@ void Peer::start_tls(const std::string &alpn)
         SSL_set_alpn_protos(tls_.get(), reinterpret_cast<const uint8_t *>(list.data()),
                             static_cast<unsigned>(list.size()));
     }
-    int done;
-    while ((done = SSL_connect(tls_.get())) != 1)
-        if (!await_tls(done))
-            FAIL("the TLS handshake failed");
+    for (int done = 0; done != 1;) {
+        ERR_clear_error();
+        done = SSL_connect(tls_.get());
+        if (done != 1 && !await_tls(done))
+            FAIL("the TLS handshake failed: " + tls_error());
+    }
 }
 
 bool Peer::await_tls(int result)
@@ -90,10 +99,12 @@ void Peer::send(std::string_view bytes)
         socket_.send_all(bytes);
         return;
     }
-    int sent;
-    while ((sent = SSL_write(tls_.get(), bytes.data(), static_cast<int>(bytes.size()))) <= 0)
-        if (!await_tls(sent))
-            FAIL("the server takes nothing over TLS");
+    for (int sent = 0; sent <= 0;) {
+        ERR_clear_error();
+        sent = SSL_write(tls_.get(), bytes.data(), static_cast<int>(bytes.size()));
+        if (sent <= 0 && !await_tls(sent))
+            FAIL("the server takes nothing over TLS: " + tls_error());
+    }
 }
 
 void Peer::send_slowly(std::string_view bytes)

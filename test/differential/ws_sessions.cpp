@@ -1,7 +1,10 @@
 // WebSocket: how connections are upgraded, what is sent on them, and how they end.
+#include "check.hpp"
 #include "peer.hpp"
+#include "requests.hpp"
 #include "stage.hpp"
-#include "ws_client.hpp"
+
+#include <zlib.h>
 
 using namespace differential;
 using e2e::close_payload;
@@ -9,30 +12,6 @@ using e2e::masked_frame;
 using e2e::Opcode;
 
 namespace {
-
-const e2e::SocketOptions kSlowReader{16 * 1024, 0};
-
-std::string upgrade(const std::string &more_headers = "")
-{
-    return "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
-           more_headers + "\r\n";
-}
-
-std::string subprotocol(const std::string &name)
-{
-    return "Sec-WebSocket-Protocol: " + name + "\r\n";
-}
-
-std::string text(const std::string &payload)
-{
-    return masked_frame(Opcode::text, payload);
-}
-
-std::string closing(uint16_t code)
-{
-    return masked_frame(Opcode::close, close_payload(code));
-}
 
 // A connection that has been upgraded to the echo.
 class WsPeer : public Peer {
@@ -49,6 +28,14 @@ public:
     void end_in_order()
     {
         send(closing(1000));
+        await_end();
+    }
+
+    // Ends once the program has.
+    void end_when_closed()
+    {
+        await("\x88");
+        half_close();
         await_end();
     }
 };
@@ -355,7 +342,7 @@ void an_opcode_that_is_reserved(Play &play)
 {
     WsPeer peer(play);
     peer.send(masked_frame(Opcode::reserved, "hello"));
-    peer.await_end();
+    peer.end_when_closed();
 }
 
 void a_bit_that_is_reserved(Play &play)
@@ -364,7 +351,7 @@ void a_bit_that_is_reserved(Play &play)
     std::string frame = text("hello");
     frame[0] = static_cast<char>(frame[0] | 0x40);
     peer.send(frame);
-    peer.await_end();
+    peer.end_when_closed();
 }
 
 void a_ping_that_is_too_long(Play &play)
@@ -378,14 +365,14 @@ void a_continuation_of_nothing(Play &play)
 {
     WsPeer peer(play);
     peer.send(masked_frame(Opcode::continuation, "hello"));
-    peer.await_end();
+    peer.end_when_closed();
 }
 
 void text_that_is_not_utf8(Play &play)
 {
     WsPeer peer(play);
     peer.send(text("\xff\xfe"));
-    peer.await_end();
+    peer.end_when_closed();
 }
 
 void the_program_closes(Play &play)
@@ -519,6 +506,24 @@ std::string stored(const std::string &bytes)
            std::string(1, 0);
 }
 
+std::string deflated(const std::string &bytes)
+{
+    z_stream stream{};
+    CHECK_EQ(deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, -MAX_WBITS, MAX_MEM_LEVEL,
+                          Z_DEFAULT_STRATEGY),
+             Z_OK);
+    std::string out(deflateBound(&stream, bytes.size()), '\0');
+    stream.next_in = reinterpret_cast<Bytef *>(const_cast<char *>(bytes.data()));
+    stream.avail_in = static_cast<uInt>(bytes.size());
+    stream.next_out = reinterpret_cast<Bytef *>(out.data());
+    stream.avail_out = static_cast<uInt>(out.size());
+    CHECK_EQ(deflate(&stream, Z_SYNC_FLUSH), Z_OK);
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    // RFC 7692, 7.2.1: without the end that every message has.
+    return out.substr(0, out.size() - 4);
+}
+
 void a_compressed_message(Play &play)
 {
     WsPeer peer(play, "deflate", kOfferDeflate);
@@ -549,6 +554,15 @@ void a_compressed_message_of_some_pages(Play &play)
     play.pieces_may_differ();
     WsPeer peer(play, "deflate", kOfferDeflate);
     peer.send(compressed(stored(std::string(50000, 'p'))) + text("!last"));
+    peer.discard_to_end();
+}
+
+void little_that_is_much_when_inflated(Play &play)
+{
+    play.pieces_may_differ();
+    WsPeer peer(play, "deflate", kOfferDeflate);
+    // Nothing is echoed: no event of its own keeps libwebsockets inflating.
+    peer.send(text("!mute") + compressed(deflated(std::string(1000000, 'm'))) + text("!last"));
     peer.discard_to_end();
 }
 
@@ -630,6 +644,7 @@ int main()
         SESSION(compressed_messages_in_one_segment),
         SESSION(a_compressed_message_in_fragments),
         SESSION(a_compressed_message_of_some_pages),
+        SESSION(little_that_is_much_when_inflated),
         SESSION(compressed_data_that_is_broken),
         SESSION(the_program_does_not_read_compressed_messages_for_some_time),
     });
