@@ -55,7 +55,10 @@ static void
 proton_service(void *user, struct lws_proton_conn *c, int events)
 {
 	struct lws_context *cx = (struct lws_context *)user;
+	struct lws_context_per_thread *pt = &cx->pt[c->tsi];
+	uint32_t state = c->wsi->wsistate;
 	struct lws_pollfd pfd;
+	struct lws *wsi;
 
 	pfd.fd = c;
 	pfd.events = 0;
@@ -71,6 +74,17 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 		wsi_to_priv_proton(c->wsi)->drained ^= 1;
 
 	lws_service_fd_tsi(cx, &pfd, c->tsi);
+
+	/*
+	 * What it did not take it may take in its new state, as when it has
+	 * only peeked to see that it is not TLS: have it offered again
+	 */
+
+	wsi = c->wsi;
+	if (wsi && wsi->wsistate != state &&
+	    wsi->position_in_fds_table != LWS_NO_FDS_POS &&
+	    (pt->fds[wsi->position_in_fds_table].events & LWS_POLLIN))
+		c->ops->enable(c, 1, LWS_PROTON_READ);
 }
 
 static size_t
