@@ -12,6 +12,13 @@ constexpr char kEndOfStream[] =
 constexpr char kPipelined[] =
     "Stock overwrites pipelined requests with the answer to the first (docs/lws-findings.md)";
 
+constexpr char kUnread[] =
+    "Stock closes with bytes unread, which resets the peer; on Proton they have been read "
+    "(docs/limits.md)";
+constexpr char kNoShutdownState[] =
+    "Stock's poll() loop waits in a state of its own for the end of a connection that it closes, "
+    "its other loops and Proton do not (docs/limits.md)";
+
 const Difference kDifferences[] = {
     {"three_requests_in_one_segment",
      kPipelined,
@@ -71,6 +78,27 @@ const Difference kDifferences[] = {
          "+ 1 HTTP_DROP_PROTOCOL protocol=first",
          "- peer: received 64 bytes, * then end of stream",
          "+ peer: received 69 bytes, *bbbbb then end of stream",
+     },
+     false},
+    {"half_closed_with_bytes",
+     kEndOfStream,
+     {
+         "+ 1 RAW_WRITEABLE protocol=raw",
+         "- peer: received 0 bytes,  then end of stream",
+         "+ peer: received 4 bytes, last then end of stream",
+     },
+     false},
+    {"plain_http",
+     kUnread,
+     {
+         "- peer: received 0 bytes,  then reset",
+         "+ peer: received 0 bytes,  then end of stream",
+     },
+     false},
+    {"the_preface_is_wrong",
+     kNoShutdownState,
+     {
+         "- 1 CLOSED_HTTP protocol=first",
      },
      false},
 };
