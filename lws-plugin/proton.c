@@ -160,24 +160,20 @@ proton_resolved(void *user, void *cookie, int error, struct addrinfo *result)
 {
 	struct lws *wsi = (struct lws *)cookie;
 	struct lws_wsi_eventlibs_proton *priv = wsi_to_priv_proton(wsi);
-	lws_usec_t now = lws_now_usecs();
 	char cce[64], *fail = NULL;
 
 	priv->lookup = NULL;
 
 	/*
-	 * lws asks again each second for whatever the name server may answer
-	 * later.  It would for ever: give up when a connect would.
+	 * lws asks again in a second for whatever the name server may answer
+	 * later, if there is a later: see elops_resolve_proton()
 	 */
-
-	if (!priv->lookup_until)
-		priv->lookup_until = now + wsi->a.vhost->connect_timeout_secs *
-							LWS_US_PER_SEC;
 
 	if (!error)
 		priv->lookup_until = 0;
 	else
-		if (error != EAI_AGAIN || now >= priv->lookup_until) {
+		if (error != EAI_AGAIN ||
+		    lws_now_usecs() + LWS_US_PER_SEC >= priv->lookup_until) {
 			if (error == EAI_NONAME)
 				lws_strncpy(cce, "DNS NXDOMAIN", sizeof(cce));
 			else
@@ -434,6 +430,16 @@ elops_resolve_proton(struct lws *wsi, const char *ads,
 	numeric.ai_flags |= AI_NUMERICHOST;
 	if (!getaddrinfo(ads, NULL, &numeric, result))
 		return 0;
+
+	/* one time to connect for all the lookups of the name together */
+
+	if (!priv->lookup_until) {
+		int secs = wsi->a.vhost->connect_timeout_secs;
+
+		priv->lookup_until = lws_now_usecs() + secs * LWS_US_PER_SEC;
+		lws_set_timeout(wsi, PENDING_TIMEOUT_AWAITING_CONNECT_RESPONSE,
+				secs);
+	}
 
 	priv->lookup = lws_proton_loop_resolve(cx_to_priv_proton(cx)->loop,
 					       wsi->tsi, ads, wsi);

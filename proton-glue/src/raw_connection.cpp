@@ -16,9 +16,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <netdb.h>
 #include <optional>
 #include <string_view>
+#include <unistd.h>
 
 namespace lws_proton {
 
@@ -28,11 +30,18 @@ namespace {
 PN_HANDLE(kKey)
 
 // Why Proton could not connect. It tells an errno only by its text: "TEXT - on connect ADDRESS".
-// Without an address there was no socket, most likely because there is no way to the network; and
-// the errno of 0.37 and 0.40 is then whatever was in memory, EPERM as Debian built it.
 int errno_of(pn_condition_t *condition) noexcept {
     const char *description = pn_condition_get_description(condition);
     const std::string_view all = description ? description : "";
+    // Without an address there was no socket: no descriptor was left, or there is no way to the
+    // network. The errno of 0.37 and 0.40 is then whatever was in memory, EPERM as Debian built it.
+    if (!all.empty() && all.back() == ' ') {
+        const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return errno;
+        close(fd);
+        return ENETUNREACH;
+    }
     const std::string_view text = all.substr(0, all.find(" - "));
     for (int error :
          {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ECONNRESET, ENETDOWN, EHOSTDOWN,
@@ -42,7 +51,7 @@ int errno_of(pn_condition_t *condition) noexcept {
     // A numeric address is looked up too.
     if (text == gai_strerror(EAI_ADDRFAMILY))
         return EAFNOSUPPORT;
-    return !all.empty() && all.back() == ' ' ? ENETUNREACH : ECONNREFUSED;
+    return ECONNREFUSED;
 }
 
 int copy_address(const pn_netaddr_t *address, sockaddr *sa, socklen_t *len) noexcept {
@@ -83,8 +92,10 @@ RawConnection *RawConnection::of(pn_raw_connection_t *raw) noexcept {
 void RawConnection::kick() noexcept {
     {
         std::lock_guard<std::mutex> lock(wake_mutex_);
-        // Not before it is connected (PROTON-2673); that comes with a batch of its own.
-        if (raw_ && !connected_)
+        // Not before it is connected, since Proton 0.37 takes it for connected then (PROTON-2673):
+        // that comes with a batch of its own. But it would not come for minutes if the peer does
+        // not answer, so to close it a batch of any kind will do.
+        if (raw_ && !connected_ && !letting_go())
             return;
         // Nor once Proton was told to close: it takes no wake any more.
         if (raw_ && !raw_closed_) {
@@ -208,12 +219,6 @@ void RawConnection::detach() noexcept {
 void RawConnection::flush() noexcept {
     if (!raw_ || raw_closed_)
         return;
-    if (!connected_) {
-        // Proton 0.40 says no more of a connection whose address it could not use.
-        if (pn_condition_is_set(pn_raw_connection_condition(raw_)))
-            close_raw();
-        return;
-    }
     if (letting_go()) {
         // Everything left, then the close. Proton finishes alone, and needs no more of us.
         while (give_tx(UINT32_MAX)) {
@@ -221,6 +226,12 @@ void RawConnection::flush() noexcept {
         close_raw();
         if (!rx_lent_)
             rx_.release();
+        return;
+    }
+    if (!connected_) {
+        // Proton 0.40 says no more of a connection whose address it could not use.
+        if (pn_condition_is_set(pn_raw_connection_condition(raw_)))
+            close_raw();
         return;
     }
     // At most half the window at a time: lws fills the rest while this is under way.

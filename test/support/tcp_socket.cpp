@@ -116,6 +116,22 @@ void TcpSocket::send_all(std::string_view data)
     }
 }
 
+std::string TcpSocket::receive_until(std::string_view text)
+{
+    const Deadline deadline;
+    std::string all;
+    char block[4096];
+    while (all.find(text) == std::string::npos) {
+        if (!await_readable(deadline))
+            FAIL("the peer does not send " + std::string(text) + "; so far: " + shown(all));
+        const IoResult got = receive_some(block, sizeof block);
+        if (got.state == Io::closed || got.state == Io::reset)
+            FAIL("the peer ended the connection; so far: " + shown(all));
+        all.append(block, got.bytes);
+    }
+    return all;
+}
+
 std::string TcpSocket::receive_to_end(Io *how_it_ended)
 {
     const Deadline deadline;

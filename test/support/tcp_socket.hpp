@@ -34,6 +34,8 @@ public:
     TcpSocket(int port, const SocketOptions &options = {});
     // The same to another numeric address.
     TcpSocket(const char *host, int port, const SocketOptions &options = {});
+    // One that was accepted.
+    explicit TcpSocket(UniqueFd fd) : fd_(std::move(fd)) {}
 
     int fd() const { return fd_.get(); }
     bool open() const { return fd_.valid(); }
@@ -49,6 +51,9 @@ public:
     int await_connected();
 
     void send_all(std::string_view data);
+
+    // Reads until what came contains `text`; the whole of it.
+    std::string receive_until(std::string_view text);
 
     // Reads until end of stream or reset: what came, and which of the two it was.
     std::string receive_to_end(Io *how_it_ended = nullptr);

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+//
+// What the C library's getaddrinfo_a() answers in a test program that links this: the glue calls
+// it, and finds the program's own. Each lookup runs in a thread, as the real ones do.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace lws_test {
+
+class NameService {
+public:
+    NameService();
+    // All lookups have ended then.
+    ~NameService();
+    NameService(const NameService &) = delete;
+    NameService &operator=(const NameService &) = delete;
+
+    // From now on every name has these addresses (in numbers), in this order.
+    void answer(const std::vector<std::string> &addresses);
+    // ... or there is this EAI_ error.
+    void answer_error(int error);
+
+    // Lookups that have begun do not end before release().
+    void hold();
+    void release();
+
+    int asked() const;
+};
+
+}  // namespace lws_test
