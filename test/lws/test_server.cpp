@@ -22,13 +22,14 @@ struct Request {
     std::string *posted;  // the body, of a POST
 };
 
-struct Fragment {
+struct Message {
     std::string data;
-    bool first, final, binary;
+    bool binary;
 };
 
 struct Echo {
-    std::deque<Fragment> *queue;
+    std::deque<Message> *queue;  // the last of them may not be whole yet
+    bool partial;
     size_t queued;
     bool stopped;
 };
@@ -152,13 +153,14 @@ int echo(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len
     auto *session = static_cast<Echo *>(user);
     switch (reason) {
     case LWS_CALLBACK_ESTABLISHED:
-        *session = {new std::deque<Fragment>, 0, false};
+        *session = {new std::deque<Message>, false, 0, false};
         server_of(wsi).requests++;
         break;
     case LWS_CALLBACK_RECEIVE:
-        session->queue->push_back({std::string(static_cast<char *>(in), len),
-                                   lws_is_first_fragment(wsi) != 0, lws_is_final_fragment(wsi) != 0,
-                                   lws_frame_is_binary(wsi) != 0});
+        if (!session->partial)
+            session->queue->push_back({"", lws_frame_is_binary(wsi) != 0});
+        session->queue->back().data.append(static_cast<char *>(in), len);
+        session->partial = lws_remaining_packet_payload(wsi) || !lws_is_final_fragment(wsi);
         session->queued += len;
         server_of(wsi).most_queued = std::max(server_of(wsi).most_queued, session->queued);
         if (session->queued >= kMostQueued && !session->stopped) {
@@ -168,17 +170,15 @@ int echo(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len
         lws_callback_on_writable(wsi);
         break;
     case LWS_CALLBACK_SERVER_WRITEABLE: {
-        if (session->queue->empty())
+        if (session->queue->size() <= (session->partial ? 1 : 0))
             break;
-        const Fragment fragment = std::move(session->queue->front());
+        const Message message = std::move(session->queue->front());
         session->queue->pop_front();
-        session->queued -= fragment.data.size();
-        std::vector<uint8_t> buffer(LWS_PRE + fragment.data.size());
-        memcpy(buffer.data() + LWS_PRE, fragment.data.data(), fragment.data.size());
-        const int flags = lws_write_ws_flags(fragment.binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT,
-                                             fragment.first, fragment.final);
-        if (lws_write(wsi, buffer.data() + LWS_PRE, fragment.data.size(),
-                      static_cast<lws_write_protocol>(flags)) < 0)
+        session->queued -= message.data.size();
+        std::vector<uint8_t> buffer(LWS_PRE + message.data.size());
+        memcpy(buffer.data() + LWS_PRE, message.data.data(), message.data.size());
+        if (lws_write(wsi, buffer.data() + LWS_PRE, message.data.size(),
+                      message.binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) < 0)
             return -1;
         if (!session->queue->empty())
             lws_callback_on_writable(wsi);

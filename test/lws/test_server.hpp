@@ -7,7 +7,7 @@
 //   GET /headers      the value of the request's header x-test: as body, and as header x-answer
 //   GET /never        no answer
 //   POST              what was posted, as body
-//   ws, echo          each message, as it was cut
+//   ws, echo          each message
 #pragma once
 
 #include "client_context.hpp"
