@@ -125,7 +125,8 @@ private:
 
     static thread_local Connection *current_;
 
-    State state_;
+    // Changes in a Turn only; kick(), of any thread, reads it.
+    std::atomic<State> state_;
     bool ended_in_order_ = false;  // both had ended their streams before it was lost
     bool hangup_told_ = false;
     bool wrote_last_ = false;  // lws was last called for WRITE

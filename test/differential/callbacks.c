@@ -232,13 +232,13 @@ answer(struct session *s, size_t len)
 	return 0;
 }
 
-/* /client/METHOD/PORT/PATH: METHOD is GET, RAW, ws, or GET or ws with +tls, +h2 */
+/* /client/METHOD/PORT/PATH: METHOD is GET, RAW, ws, or GET or ws with -tls, -h2 */
 static int
 start_client(struct session *s, const char *what)
 {
 	struct lws_client_connect_info i;
 	char method[8], path[64] = "/";
-	char *plus;
+	char *dash;
 	int port;
 
 	if (sscanf(what, "%7[^/]/%d%63s", method, &port, path) < 2)
@@ -252,12 +252,12 @@ start_client(struct session *s, const char *what)
 	i.path = path;
 	i.local_protocol_name = "client";
 	i.alpn = "http/1.1";
-	plus = strchr(method, '+');
-	if (plus) {
-		*plus = '\0';
+	dash = strchr(method, '-');
+	if (dash) {
+		*dash = '\0';
 		i.ssl_connection = LCCSCF_USE_SSL | LCCSCF_ALLOW_SELFSIGNED |
 				   LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK;
-		if (!strcmp(plus + 1, "h2"))
+		if (!strcmp(dash + 1, "h2"))
 			i.alpn = "h2";
 	}
 	if (strcmp(method, "ws"))
@@ -331,10 +331,10 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 	case LWS_CALLBACK_HTTP:
 		s->wsi = wsi;
 		return http_request(s, in);
-	case LWS_CALLBACK_HTTP_BODY:
-		return 0;
 	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
 		return answer(s, 5);
+	case LWS_CALLBACK_HTTP_FILE_COMPLETION:
+		return lws_http_transaction_completed(wsi) ? -1 : 0;
 	case LWS_CALLBACK_HTTP_WRITEABLE:
 		return s->left ? write_big(s, 0) : 0;
 
@@ -376,7 +376,7 @@ callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 		return write_queued(s);
 
 	default:
-		return lws_callback_http_dummy(wsi, reason, user, in, len);
+		return 0;
 	}
 }
 

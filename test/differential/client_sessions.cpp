@@ -17,6 +17,7 @@ namespace {
 // Has the program start a client. The connection that asks for it is the first of the session, the
 // client the second.
 void start(Play &play, const std::string &method, int port, const std::string &path = "/") {
+    play.hide("/" + std::to_string(port) + "/", "/PORT/");
     Peer asking(play, "plain");
     play.one_more_connection();
     asking.send(last_request("/client/" + method + "/" + std::to_string(port) + path));
@@ -89,17 +90,17 @@ void a_get_that_is_answered_later(Play &play) {
 }
 
 void a_get_over_tls(Play &play) {
-    start_to_own(play, "GET+tls", "tls", "/small");
+    start_to_own(play, "GET-tls", "tls", "/small");
 }
 
 void a_get_over_http_2(Play &play) {
     play.one_more_connection();
     play.one_more_connection();
-    start_to_own(play, "GET+h2", "tls", "/small");
+    start_to_own(play, "GET-h2", "tls", "/small");
 }
 
 void a_get_over_tls_from_a_server_without(Play &play) {
-    start_to_own(play, "GET+tls", "plain", "/small");
+    start_to_own(play, "GET-tls", "plain", "/small");
 }
 
 void a_websocket(Play &play) {
@@ -107,7 +108,7 @@ void a_websocket(Play &play) {
 }
 
 void a_websocket_over_tls(Play &play) {
-    start_to_own(play, "ws+tls", "tls");
+    start_to_own(play, "ws-tls", "tls");
 }
 
 void a_websocket_with_deflate(Play &play) {

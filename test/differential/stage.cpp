@@ -186,7 +186,7 @@ Transcript Play::end()
 {
     if (!e2e::comes_to_hold([this] { return all_connections_have_ended(); }, e2e::Deadline()))
         FAIL("the program did not see the end of all connections:\n" + joined(lines()));
-    Transcript all = normalised(lines(), {pieces_may_differ_});
+    Transcript all = normalised(lines(), how_);
     all.insert(all.end(), seen_.begin(), seen_.end());
     return all;
 }

@@ -56,7 +56,10 @@ public:
     // How the network cuts what the session sends decides how often the program is called: all
     // pieces that a connection receives count as one, at the place of the first, as do all its
     // calls for writing.
-    void pieces_may_differ() { pieces_may_differ_ = true; }
+    void pieces_may_differ() { how_.pieces_may_differ = true; }
+
+    // A text that is another in each program, such as a port's number, and what to put for it.
+    void hide(const std::string &text, const std::string &instead) { how_.hidden[text] = instead; }
 
     // Waits for the end of all connections.
     Transcript end();
@@ -68,7 +71,7 @@ private:
     Subject &subject_;
     size_t begin_;
     size_t connections_ = 0;
-    bool pieces_may_differ_ = false;
+    Normalising how_;
     Transcript seen_;
 };
 

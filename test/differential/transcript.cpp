@@ -32,6 +32,14 @@ std::string without_field(std::string line, const std::string &name)
     return line.erase(at, end == std::string::npos ? end : end - at);
 }
 
+std::string replaced(std::string line, const std::map<std::string, std::string> &hidden)
+{
+    for (const auto &[text, instead] : hidden)
+        for (size_t at = 0; (at = line.find(text, at)) != std::string::npos; at += instead.size())
+            line.replace(at, text.size(), instead);
+    return line;
+}
+
 bool ends_with(const std::string &text, const std::string &end)
 {
     return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
@@ -45,15 +53,14 @@ Transcript merged(const Transcript &callbacks)
     for (const std::string &callback : callbacks) {
         const std::string reason = first_word(callback);
         const bool received = callback.find(" sum=") != std::string::npos;
-        if (!received && !ends_with(reason, "WRITEABLE")) {
+        if (!received && !ends_with(reason, "WRITEABLE") && reason != "RECEIVE_CLIENT_HTTP") {
             lines.push_back(callback);
             continue;
         }
         const auto [place, is_first] = first.emplace(reason, lines.size());
         if (is_first)
             lines.emplace_back();
-        lines[place->second] =
-            received ? reason + callback.substr(callback.find(" sum=")) : callback;
+        lines[place->second] = received ? reason + callback.substr(callback.find(" sum=")) : callback;
     }
     return lines;
 }
@@ -79,7 +86,8 @@ Transcript normalised(const Transcript &callbacks, const Normalising &how)
         for (const std::string &line : how.pieces_may_differ ? merged(by_label[label])
                                                              : by_label[label])
             lines.push_back(
-                name + " " + (how.pieces_may_differ ? line : without_field(line, "sum")));
+                name + " " +
+                replaced(how.pieces_may_differ ? line : without_field(line, "sum"), how.hidden));
     }
     return lines;
 }

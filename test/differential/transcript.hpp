@@ -1,6 +1,7 @@
 // Lines of a program's log brought into a form that can be compared, and compared.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,8 @@ using Transcript = std::vector<std::string>;
 struct Normalising {
     // See Play::pieces_may_differ().
     bool pieces_may_differ = false;
+    // See Play::hide().
+    std::map<std::string, std::string> hidden;
 };
 
 // Callbacks ordered by connection, each connection's own order kept; connections numbered from 1.

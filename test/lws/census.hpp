@@ -20,21 +20,23 @@ public:
             born_++;
         } else if (reason == LWS_CALLBACK_WSI_DESTROY) {
             living_.erase(wsi);
+            destroyed_++;
         }
     }
-    size_t living() {
+    int destroyed() {
         std::lock_guard<std::mutex> lock(mutex_);
-        return living_.size();
+        return destroyed_;
     }
     void check_all_lived_and_died() {
+        std::lock_guard<std::mutex> lock(mutex_);
         CHECK(born_ > 0);
-        CHECK_EQ(living(), 0u);
+        CHECK_EQ(living_.size(), 0u);
     }
 
 private:
     std::mutex mutex_;
     std::set<lws *> living_;
-    int born_ = 0;
+    int born_ = 0, destroyed_ = 0;
 };
 
 }  // namespace lws_test

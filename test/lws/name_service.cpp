@@ -4,10 +4,9 @@
 #include "check.hpp"
 
 #include <condition_variable>
-#include <csignal>
+#include <dlfcn.h>
 #include <mutex>
 #include <netdb.h>
-#include <thread>
 
 namespace lws_test {
 
@@ -15,13 +14,19 @@ namespace {
 
 struct Service {
     std::mutex mutex;
-    std::condition_variable released;
+    std::condition_variable changed;
     bool held = false;
-    int asked = 0;
+    int asked = 0, busy = 0;
     int error = EAI_NONAME;
     std::vector<std::string> addresses;
-    std::vector<std::thread> lookups;
 } service;
+
+int library_getaddrinfo(const char *node, const char *port, const addrinfo *hints,
+                        addrinfo **result) {
+    static const auto next =
+        reinterpret_cast<decltype(&getaddrinfo)>(dlsym(RTLD_NEXT, "getaddrinfo"));
+    return next(node, port, hints, result);
+}
 
 // freeaddrinfo() frees a list one by one, so that the answers to several questions can be joined.
 addrinfo *addresses() {
@@ -29,31 +34,36 @@ addrinfo *addresses() {
     hints.ai_flags = AI_NUMERICHOST;
     hints.ai_socktype = SOCK_STREAM;
     for (const std::string &address : service.addresses) {
-        if (getaddrinfo(address.c_str(), nullptr, &hints, next) != 0)
+        if (library_getaddrinfo(address.c_str(), nullptr, &hints, next) != 0)
             FAIL("not an address: " + address);
         next = &(*next)->ai_next;
     }
     return first;
 }
 
-void look_up(gaicb *request, const sigevent &event) {
-    {
-        std::unique_lock<std::mutex> lock(service.mutex);
-        service.released.wait(lock, [] { return !service.held; });
-        request->__return = service.error;
-        if (!service.error)
-            request->ar_result = addresses();
-    }
-    event.sigev_notify_function(event.sigev_value);
+int look_up(addrinfo **result) {
+    std::unique_lock<std::mutex> lock(service.mutex);
+    service.asked++;
+    service.busy++;
+    service.changed.wait(lock, [] { return !service.held; });
+    service.busy--;
+    service.changed.notify_all();
+    if (!service.error)
+        *result = addresses();
+    return service.error;
 }
 
 }  // namespace
 
-extern "C" int getaddrinfo_a(int, gaicb **requests, int, sigevent *event) {
-    std::lock_guard<std::mutex> lock(service.mutex);
-    service.asked++;
-    service.lookups.emplace_back(look_up, requests[0], *event);
-    return 0;
+extern "C" int getaddrinfo(const char *node, const char *port, const addrinfo *hints,
+                           addrinfo **result) {
+    addrinfo numeric = {};
+    if (hints)
+        numeric = *hints;
+    numeric.ai_flags |= AI_NUMERICHOST;
+    const int error = library_getaddrinfo(node, port, &numeric, result);
+    const bool is_name = error == EAI_NONAME && !(hints && (hints->ai_flags & AI_NUMERICHOST));
+    return is_name ? look_up(result) : error;
 }
 
 NameService::NameService() {
@@ -63,9 +73,8 @@ NameService::NameService() {
 
 NameService::~NameService() {
     release();
-    for (std::thread &lookup : service.lookups)
-        lookup.join();
-    service.lookups.clear();
+    std::unique_lock<std::mutex> lock(service.mutex);
+    service.changed.wait(lock, [] { return !service.busy; });
 }
 
 void NameService::answer(const std::vector<std::string> &addresses) {
@@ -87,7 +96,7 @@ void NameService::hold() {
 void NameService::release() {
     std::lock_guard<std::mutex> lock(service.mutex);
     service.held = false;
-    service.released.notify_all();
+    service.changed.notify_all();
 }
 
 int NameService::asked() const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the C library's getaddrinfo_a() answers in a test program that links this: the glue calls
-// it, and finds the program's own. Each lookup runs in a thread, as the real ones do.
+// What the C library's getaddrinfo() answers to a name in a test program that links this: the glue
+// calls it, and finds the program's own.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace lws_test {
 class NameService {
 public:
     NameService();
-    // All lookups have ended then.
+    // No lookup waits any more then.
     ~NameService();
     NameService(const NameService &) = delete;
     NameService &operator=(const NameService &) = delete;

@@ -86,9 +86,10 @@ public:
         context_ = lws_create_context(&info);
         if (!context_)
             FAIL("no context: " + lws_logged);
-        serving_ = threads;
         for (int tsi = 0; tsi < threads; tsi++)
             threads_.emplace_back([this, tsi] { serve(tsi); });
+        // A context that is destroyed in a callback waits for the threads that it knows.
+        e2e::await("every service thread", [&] { return serving_ == threads; });
     }
     ~Server() { stop(); }
     Server(const Server &) = delete;
@@ -150,6 +151,8 @@ public:
 
 private:
     void serve(int tsi) {
+        lws_service_tsi(context_, -1, tsi);
+        serving_++;
         while (!stop_) {
             std::vector<std::function<void()>> actions;
             if (tsi == 0) {
