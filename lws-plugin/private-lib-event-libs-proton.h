@@ -6,7 +6,7 @@
 
 #include <lws_proton_host.h>
 
-/* lws_context_eventlibs_proton.state: a pt found that a callback asked for it */
+/* lws_context_eventlibs_proton.state: it was asked for in the service */
 #define PROTON_DESTROY	(1u << 31)
 
 #define vh_to_priv_proton(_vh) \
@@ -29,6 +29,8 @@ struct lws_context_eventlibs_proton {
 	lws_proton_loop_t	*loop;
 	/* atomic: how many threads call for service, and PROTON_DESTROY */
 	unsigned int		state;
+	/* atomic: how many of them are in a turn of the loop */
+	unsigned int		turning;
 	/* for each tsi, its own thread's: it is one of them */
 	uint8_t			serving[LWS_MAX_SMP];
 };

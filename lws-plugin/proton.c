@@ -469,12 +469,51 @@ elops_this_tsi_proton(struct lws_context *context)
 	return lws_proton_loop_this_tsi(cx_to_priv_proton(context)->loop);
 }
 
+/* have all service threads come back */
+
+static void
+proton_wake_all(struct lws_context *context)
+{
+	struct lws_context_eventlibs_proton *priv = cx_to_priv_proton(context);
+	int n;
+
+	for (n = 0; n < context->count_threads; n++) {
+		lws_sockfd_type c = lws_proton_loop_pipe(priv->loop, n);
+
+		c->ops->wake(c);
+	}
+}
+
+static int
+elops_defer_destroy_proton(struct lws_context *context)
+{
+	struct lws_context_eventlibs_proton *priv = cx_to_priv_proton(context);
+	int tsi;
+
+	if (!__atomic_load_n(&priv->turning, __ATOMIC_ACQUIRE))
+		return 0;
+
+	/* lws defers by itself what its callbacks ask for */
+
+	tsi = lws_proton_loop_this_tsi(priv->loop);
+	if (tsi >= 0 && context->pt[tsi].inside_lws_service)
+		return 0;
+
+	/* counted while it wakes, since the last that is counted destroys */
+
+	__atomic_add_fetch(&priv->state, 1, __ATOMIC_ACQ_REL);
+	__atomic_or_fetch(&priv->state, PROTON_DESTROY, __ATOMIC_ACQ_REL);
+	proton_wake_all(context);
+
+	return __atomic_sub_fetch(&priv->state, 1, __ATOMIC_ACQ_REL) !=
+								PROTON_DESTROY;
+}
+
 static int
 elops_service_proton(struct lws_context *context, int timeout_ms, int tsi)
 {
 	struct lws_context_eventlibs_proton *priv = cx_to_priv_proton(context);
 	unsigned int state;
-	int n;
 
 	/* it would wait for itself */
 
@@ -494,21 +533,19 @@ elops_service_proton(struct lws_context *context, int timeout_ms, int tsi)
 
 	/* as in the poll() service, only a negative timeout means don't wait */
 
+	__atomic_add_fetch(&priv->turning, 1, __ATOMIC_ACQ_REL);
 	if (!(__atomic_load_n(&priv->state, __ATOMIC_ACQUIRE) &
 							PROTON_DESTROY))
 		lws_proton_loop_turn(priv->loop, tsi, timeout_ms >= 0);
+	__atomic_sub_fetch(&priv->turning, 1, __ATOMIC_ACQ_REL);
 
 	if (!(__atomic_load_n(&priv->state, __ATOMIC_ACQUIRE) &
 							PROTON_DESTROY))
 		return 0;
 
-	/* have the others come back too; the last one destroys */
+	/* the last one destroys */
 
-	for (n = 0; n < context->count_threads; n++) {
-		lws_sockfd_type c = lws_proton_loop_pipe(priv->loop, n);
-
-		c->ops->wake(c);
-	}
+	proton_wake_all(context);
 
 	priv->serving[tsi] = 0;
 	state = __atomic_sub_fetch(&priv->state, 1, __ATOMIC_ACQ_REL);
@@ -548,6 +585,7 @@ static const struct lws_event_loop_ops event_loop_ops_proton = {
 	/* pipe */			elops_pipe_proton,
 	/* service */			elops_service_proton,
 	/* this_tsi */			elops_this_tsi_proton,
+	/* defer_destroy */		elops_defer_destroy_proton,
 };
 
 LWS_VISIBLE const lws_plugin_evlib_t evlib_proton = {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -127,6 +128,30 @@ void a_callback_may_destroy_the_context(void **) {
     }
 }
 
+lws_context *interrupted_context;
+
+void a_signal_handler_may_destroy_the_context(void **) {
+    for (int threads : {1, 4}) {
+        interrupted_context = create(threads);
+        signal(SIGUSR1, [](int) { lws_context_destroy(interrupted_context); });
+        std::atomic<int> serving{0};
+        std::vector<std::thread> servers;
+        for (int tsi = 0; tsi < threads; tsi++)
+            servers.emplace_back([&, tsi] {
+                assert_int_equal(lws_service_tsi(interrupted_context, -1, tsi), 0);
+                serving++;
+                while (lws_service_tsi(interrupted_context, 0, tsi) >= 0) {
+                }
+            });
+        while (serving < threads)
+            std::this_thread::yield();
+        pthread_kill(servers[0].native_handle(), SIGUSR1);
+        for (std::thread &server : servers)
+            server.join();
+        signal(SIGUSR1, SIG_DFL);
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -135,6 +160,7 @@ int main() {
         cmocka_unit_test(every_thread_comes_back_though_nothing_happens),
         cmocka_unit_test(a_cancelled_service_brings_every_thread_back),
         cmocka_unit_test(a_callback_may_destroy_the_context),
+        cmocka_unit_test(a_signal_handler_may_destroy_the_context),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
