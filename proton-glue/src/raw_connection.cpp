@@ -33,15 +33,6 @@ PN_HANDLE(kKey)
 int errno_of(pn_condition_t *condition) noexcept {
     const char *description = pn_condition_get_description(condition);
     const std::string_view all = description ? description : "";
-    // Without an address there was no socket: no descriptor was left, or there is no way to the
-    // network. The errno of 0.37 and 0.40 is then whatever was in memory, EPERM as Debian built it.
-    if (!all.empty() && all.back() == ' ') {
-        const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            return errno;
-        close(fd);
-        return ENETUNREACH;
-    }
     const std::string_view text = all.substr(0, all.find(" - "));
     for (int error :
          {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ECONNRESET, ENETDOWN, EHOSTDOWN,
@@ -51,6 +42,15 @@ int errno_of(pn_condition_t *condition) noexcept {
     // A numeric address is looked up too.
     if (text == gai_strerror(EAI_ADDRFAMILY))
         return EAFNOSUPPORT;
+    // Without an address there was no socket: no descriptor was left, or there is no way to the
+    // network. The errno of 0.37 and 0.40 is then whatever was in memory, EPERM as Debian built it.
+    if (!all.empty() && all.back() == ' ') {
+        const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return errno;
+        close(fd);
+        return ENETUNREACH;
+    }
     return ECONNREFUSED;
 }
 

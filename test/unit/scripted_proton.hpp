@@ -85,6 +85,7 @@ struct pn_raw_connection_t {
     void address_fails(const std::string &why);  // it cannot be used
     std::string connects_to;                     // as the glue gave it
     bool connecting = false;
+    bool woken_early = false;  // while it was connecting
 
     // Proton's oddities, if the test wants them.
     bool only_says_disconnected = false;   // no word of its buffers before
@@ -114,7 +115,7 @@ struct pn_raw_connection_t {
 
     bool both_closed() const { return read_closed && write_closed && unwritten.empty(); }
     bool can_read() const { return !read_closed && !unread.empty(); }
-    bool can_write() const { return !unwritten.empty() && disconnect == connected; }
+    bool can_write() const { return !unwritten.empty() && !connecting && disconnect == connected; }
     bool io() const;
     void read_socket();
     void write_socket();
@@ -132,6 +133,7 @@ struct pn_raw_connection_t {
     pn_record_t record;
     uint32_t unwritten_offset = 0;
     bool read_closed = false, write_closed = false;
+    bool taken_for_connected = false;
     bool closing = false;  // takes no wakes any more
     bool wake_wanted = false, wake_pending = false;
     bool read_pending = false, written_pending = false;

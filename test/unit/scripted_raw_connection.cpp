@@ -61,7 +61,7 @@ bool old() {
 
 // The socket is armed and has something to report.
 bool pn_raw_connection_t::io() const {
-    if (disconnect != connected)
+    if (connecting || disconnect != connected)
         return false;
     if (peer_reset && !old())
         return true;
@@ -74,6 +74,9 @@ bool pn_raw_connection_t::due() const {
 }
 
 void pn_raw_connection_t::process() {
+    // 0.37 takes a wake for the sign that it is connected (PROTON-2673).
+    if (connecting && wake_wanted && old() && !std::exchange(taken_for_connected, true))
+        put(PN_RAW_CONNECTION_CONNECTED);
     if (!io())
         return;
     if (peer_reset)
@@ -166,7 +169,8 @@ void pn_raw_connection_t::connect_succeeds() {
     own_address.v4.sin_family = AF_INET;
     own_address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     own_address.v4.sin_port = htons(40000);
-    put(PN_RAW_CONNECTION_CONNECTED);
+    if (!taken_for_connected)
+        put(PN_RAW_CONNECTION_CONNECTED);
 }
 
 // With not a word but the last.
@@ -250,6 +254,8 @@ void pn_raw_connection_t::done() {
         violation("a buffer that Proton is done with was not taken back");
     if (!closes && unwritten.size() > 1)
         violation("more than one buffer to write before the close");
+    if (woken_early && !closes && disconnect == connected)
+        violation("a wake before the connection is connected, and not to close it");
     if (!old()) {
         write_socket();
         if (advance(false))
@@ -355,8 +361,7 @@ void pn_raw_connection_write_close(pn_raw_connection_t *connection) {
 
 void pn_raw_connection_wake(pn_raw_connection_t *connection) {
     pn_raw_connection_t &c = alive(connection);
-    if (c.connecting)
-        violation("a wake before the connection is connected");  // PROTON-2673
+    c.woken_early |= c.connecting;
     c.wakes++;
     c.wake_wanted |= !c.closing;
 }
