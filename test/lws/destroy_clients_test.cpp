@@ -81,7 +81,7 @@ void check_destroy_with(const Scene &scene, End end, int threads, int turns) {
     if (scene.full)
         peer.fill();
     Census census;
-    std::atomic<bool> create{false}, destroy{false};
+    std::atomic<bool> create{false}, created{false}, destroy{false};
     {
         lws_context_creation_info info = {};
         info.port = CONTEXT_PORT_NO_LISTEN;
@@ -92,9 +92,11 @@ void check_destroy_with(const Scene &scene, End end, int threads, int turns) {
                 census.note(wsi, reason);
                 if (reason != LWS_CALLBACK_EVENT_WAIT_CANCELLED)
                     return 0;
-                for (int i = 0; create && i < kClients; i++)
-                    connect(lws_get_context(wsi), scene, peer.port());
-                create = false;
+                if (create.exchange(false)) {
+                    for (int i = 0; i < kClients; i++)
+                        connect(lws_get_context(wsi), scene, peer.port());
+                    created = true;
+                }
                 if (!destroy.exchange(false))
                     return 0;
                 if (end == End::vhost)
@@ -106,7 +108,7 @@ void check_destroy_with(const Scene &scene, End end, int threads, int turns) {
             threads);
         create = true;
         lws_cancel_service(server.context());
-        e2e::await("the clients", [&] { return !create; });
+        e2e::await("the clients", [&] { return created.load(); });
         if (turns)
             server.run([&] {
                 for (int i = 0; i < turns; i++)

@@ -47,7 +47,9 @@ constexpr Occasion kOccasions[] = {
 // Brings all of them about, again and again, until it happened.
 class Peers {
 public:
-    explicit Peers(Server &server) : server_(server), port_(server.port()) {}
+    // Locked while it happens.
+    Peers(Server &server, std::mutex &happening)
+        : server_(server), port_(server.port()), happening_(happening) {}
 
     void until(const std::atomic<bool> &happened) {
         const e2e::Deadline deadline;
@@ -75,7 +77,13 @@ private:
         clients.push_back(std::make_unique<WsClient>(port_, "echo"));
         WsClient &client = *clients.front();
         bool sent = false, said_goodbye = false;
-        lws_cancel_service(server_.context());
+        {
+            // The context lives as long as nothing has happened.
+            std::lock_guard<std::mutex> lock(happening_);
+            if (happened)
+                return;
+            lws_cancel_service(server_.context());
+        }
         e2e::drive(clients, "a conversation", [&] {
             if (client.state() == WsClient::State::open && !sent) {
                 client.queue_frame(Opcode::text, "hello");
@@ -91,6 +99,7 @@ private:
 
     Server &server_;
     const int port_;
+    std::mutex &happening_;
 };
 
 void keep_busy(lws *wsi, lws_callback_reasons reason) {
@@ -103,6 +112,7 @@ void keep_busy(lws *wsi, lws_callback_reasons reason) {
 void check_destroy_on(const Occasion &occasion, int threads) {
     Census census;
     std::atomic<bool> happened{false};
+    std::mutex happening;
     WsClients bystanders;
     {
         Server server(
@@ -110,8 +120,11 @@ void check_destroy_on(const Occasion &occasion, int threads) {
             [&](lws *wsi, lws_callback_reasons reason, void *, size_t) {
                 census.note(wsi, reason);
                 keep_busy(wsi, reason);
-                if (reason == occasion.reason && bystanders.size() == 3 && !happened.exchange(true))
-                    lws_context_destroy(lws_get_context(wsi));
+                std::unique_lock<std::mutex> lock(happening);
+                if (reason != occasion.reason || bystanders.size() < 3 || happened.exchange(true))
+                    return 0;
+                lock.unlock();
+                lws_context_destroy(lws_get_context(wsi));
                 return 0;
             },
             threads);
@@ -120,7 +133,7 @@ void check_destroy_on(const Occasion &occasion, int threads) {
             client->await_open();
             server.run([&] { bystanders.push_back(std::move(client)); });
         }
-        Peers(server).until(happened);
+        Peers(server, happening).until(happened);
         server.await_destroyed();
     }
     for (auto &client : bystanders)
@@ -157,7 +170,8 @@ void a_service_inside_a_callback_is_refused() {
             }
             return 0;
         });
-        Peers(server).until(happened);
+        std::mutex happening;  // the context lives on
+        Peers(server, happening).until(happened);
         CHECK_EQ(result, -1);
         CHECK(lws_log().find("lws_service() from inside a callback") != std::string::npos);
         TcpSocket client(server.port());
