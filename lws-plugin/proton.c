@@ -51,6 +51,30 @@ proton_rx_ext_drains(struct lws *wsi)
 #endif
 }
 
+/*
+ * The next request was put by, and lws still answers the one before it: given
+ * the next one now, it would close the connection
+ */
+
+static int
+proton_pipelined(struct lws *wsi)
+{
+	return (lwsi_state(wsi) == LRS_DOING_TRANSACTION ||
+		lwsi_state(wsi) == LRS_ISSUING_FILE) &&
+	       lws_buflist_total_len(&wsi->buflist);
+}
+
+/* lws put rx by, and would take it now */
+
+static int
+proton_rx_ripe(struct lws *wsi)
+{
+	return !lws_is_flowcontrolled(wsi) &&
+	       lwsi_state(wsi) != LRS_DEFERRING_ACTION &&
+	       !proton_pipelined(wsi) &&
+	       lws_buflist_total_len(&wsi->buflist);
+}
+
 static void
 proton_service(void *user, struct lws_proton_conn *c, int events)
 {
@@ -70,10 +94,24 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 	if (events & LWS_PROTON_HANGUP)
 		pfd.revents |= LWS_POLLHUP;
 
+	if (pfd.events & LWS_POLLIN && proton_pipelined(c->wsi))
+		return;
+
 	if (pfd.events & LWS_POLLIN && proton_rx_ext_drains(c->wsi))
 		wsi_to_priv_proton(c->wsi)->drained ^= 1;
 
 	lws_service_fd_tsi(cx, &pfd, c->tsi);
+
+	/*
+	 * What it put by it takes before it writes, as in the poll() service:
+	 * lws_service_do_ripe_rxflow()
+	 */
+
+	if (c->wsi && proton_rx_ripe(c->wsi)) {
+		pfd.fd = c;
+		pfd.events = pfd.revents = LWS_POLLIN;
+		lws_service_fd_tsi(cx, &pfd, c->tsi);
+	}
 
 	/*
 	 * What it did not take it may take in its new state, as when it has

@@ -203,21 +203,19 @@ int Connection::ready() noexcept {
     if (state_ == State::unreached)
         return hangup_told_ ? 0 : enabled & LWS_PROTON_WRITE ? LWS_PROTON_WRITE : LWS_PROTON_HANGUP;
     const bool write = (enabled & LWS_PROTON_WRITE) && writable() && state_ != State::lost;
-    const bool answer_first = windows_.answer_first && !writable() && state_ != State::lost;
-    const bool read = (enabled & LWS_PROTON_READ) && !read_stalled_ && !answer_first;
-    // What lws has read already it takes before it writes, as with its poll() loop.
-    if (read && loop_.host_pending(*this))
-        return LWS_PROTON_READ;
     // In turns: a protocol that always wants to write still reads.
     if (write && !wrote_last_)
         return LWS_PROTON_WRITE;
-    if (read) {
+    const bool answer_first = windows_.answer_first && !writable() && state_ != State::lost;
+    if ((enabled & LWS_PROTON_READ) && !read_stalled_ && !answer_first) {
         if (rx_.used() || state_ == State::lost)
             return LWS_PROTON_READ;
         // A peer that has ended its stream may still want its answer: lws would close on end of
         // stream, so it hears of it only once it has nothing to write.
         if ((state_ == State::peer_closed || state_ == State::half_gone) &&
             !(enabled & LWS_PROTON_WRITE))
+            return LWS_PROTON_READ;
+        if (loop_.host_pending(*this))
             return LWS_PROTON_READ;
     }
     if (write)

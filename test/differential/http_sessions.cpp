@@ -68,6 +68,15 @@ void three_requests_in_one_segment(Play &play)
     peer.await_end();
 }
 
+void a_request_while_the_answer_is_not_ready(Play &play)
+{
+    Peer peer(play, "plain");
+    peer.send(request("GET", "/later"));
+    play.await_callback("HTTP ");
+    peer.send(last_request("/small"));
+    peer.await_end();
+}
+
 void a_post(Play &play)
 {
     Peer peer(play, "plain");
@@ -391,6 +400,7 @@ int main()
         SESSION(something_that_is_not_there),
         SESSION(three_requests_one_after_the_other),
         SESSION(three_requests_in_one_segment),
+        SESSION(a_request_while_the_answer_is_not_ready),
         SESSION(a_post),
         SESSION(a_post_whose_body_comes_later),
         SESSION(a_large_post),
