@@ -290,6 +290,8 @@ void the_server_resets_a_websocket(Play &play) {
 void the_server_sends_a_masked_frame(Play &play) {
     ClientsWsPeer peer(play);
     peer.answer(masked_frame(Opcode::text, "hello"));
+    // It writes a close.
+    play.await_callback("CLIENT_WRITEABLE ", 2);
     peer.socket().shutdown_write();
     peer.socket().receive_to_end();
 }

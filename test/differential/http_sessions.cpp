@@ -68,6 +68,14 @@ void three_requests_in_one_segment(Play &play)
     peer.await_end();
 }
 
+void a_request_behind_one_for_much(Play &play)
+{
+    play.pieces_may_differ();
+    Peer peer(play, "plain");
+    peer.send(request("GET", "/big") + last_request("/small"));
+    peer.await_end();
+}
+
 void a_request_while_the_answer_is_not_ready(Play &play)
 {
     Peer peer(play, "plain");
@@ -400,6 +408,7 @@ int main()
         SESSION(something_that_is_not_there),
         SESSION(three_requests_one_after_the_other),
         SESSION(three_requests_in_one_segment),
+        SESSION(a_request_behind_one_for_much),
         SESSION(a_request_while_the_answer_is_not_ready),
         SESSION(a_post),
         SESSION(a_post_whose_body_comes_later),

@@ -55,7 +55,7 @@ public:
 
     // How the network cuts what the session sends decides how often the program is called: all
     // pieces that a connection receives count as one, at the place of the first, as do all its
-    // calls for writing.
+    // calls for writing. What came before any other callback stays before it.
     void pieces_may_differ() { how_.pieces_may_differ = true; }
 
     // A text that is another in each program, such as a port's number, and what to put for it.

@@ -45,7 +45,8 @@ bool ends_with(const std::string &text, const std::string &end)
     return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-// One connection's callbacks with all pieces that it received made one, and all calls for writing.
+// One connection's callbacks. Between any two others, all pieces that it received are made one, and
+// all calls for writing.
 Transcript merged(const Transcript &callbacks)
 {
     std::map<std::string, size_t> first;
@@ -55,6 +56,7 @@ Transcript merged(const Transcript &callbacks)
         const bool received = callback.find(" sum=") != std::string::npos;
         if (!received && !ends_with(reason, "WRITEABLE") && reason != "RECEIVE_CLIENT_HTTP") {
             lines.push_back(callback);
+            first.clear();
             continue;
         }
         const auto [place, is_first] = first.emplace(reason, lines.size());
