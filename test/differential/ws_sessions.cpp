@@ -40,6 +40,19 @@ public:
     }
 };
 
+// Byte by byte. Each byte of the payload has been echoed when the next is sent: otherwise the
+// program would be called once for some of them.
+void send_message_slowly(Peer &peer, const std::string &payload)
+{
+    const std::string frame = text(payload);
+    const size_t head = frame.size() - payload.size();
+    peer.send_slowly(frame.substr(0, head));
+    for (size_t i = 0; i < payload.size(); ++i) {
+        peer.send(frame.substr(head + i, 1));
+        peer.await(payload.substr(i, 1));
+    }
+}
+
 void an_upgrade_to_a_subprotocol(Play &play)
 {
     WsPeer peer(play);
@@ -102,7 +115,9 @@ void an_upgrade_of_another_version(Play &play)
 void an_upgrade_byte_by_byte(Play &play)
 {
     Peer peer(play, "plain");
-    peer.send_slowly(upgrade(subprotocol("echo")) + text("hello") + closing(1000));
+    peer.send_slowly(upgrade(subprotocol("echo")));
+    peer.await("\r\n\r\n");
+    peer.send_slowly(closing(1000));
     peer.await_end();
 }
 
@@ -154,8 +169,7 @@ void messages_in_one_segment(Play &play)
 void a_message_byte_by_byte(Play &play)
 {
     WsPeer peer(play);
-    peer.send_slowly(text("slowly"));
-    peer.await("y");
+    send_message_slowly(peer, "slowly");
     peer.end_in_order();
 }
 
