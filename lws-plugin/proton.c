@@ -151,7 +151,7 @@ proton_pending(void *user, struct lws_proton_conn *c)
 	}
 #endif
 
-	return lws_buflist_total_len(&wsi->buflist);
+	return proton_pipelined(wsi) ? 0 : lws_buflist_total_len(&wsi->buflist);
 }
 
 static int64_t

@@ -232,16 +232,19 @@ answer(struct session *s, size_t len)
 	return 0;
 }
 
-/* /client/METHOD/PORT/PATH: METHOD is GET, RAW, ws, or GET or ws with -tls, -h2 */
+/*
+ * /client/METHOD/PORT/PATH: METHOD is GET, RAW, ws, or GET or ws with -tls, -h2,
+ * or with -sure, which is TLS with a certificate that is trusted
+ */
 static int
 start_client(struct session *s, const char *what)
 {
 	struct lws_client_connect_info i;
-	char method[8], path[64] = "/";
+	char method[16], path[64] = "/";
 	char *dash;
 	int port;
 
-	if (sscanf(what, "%7[^/]/%d%63s", method, &port, path) < 2)
+	if (sscanf(what, "%15[^/]/%d%63s", method, &port, path) < 2)
 		return 1;
 
 	memset(&i, 0, sizeof(i));
@@ -255,8 +258,10 @@ start_client(struct session *s, const char *what)
 	dash = strchr(method, '-');
 	if (dash) {
 		*dash = '\0';
-		i.ssl_connection = LCCSCF_USE_SSL | LCCSCF_ALLOW_SELFSIGNED |
-				   LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK;
+		i.ssl_connection = LCCSCF_USE_SSL;
+		if (strcmp(dash + 1, "sure"))
+			i.ssl_connection |= LCCSCF_ALLOW_SELFSIGNED |
+					LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK;
 		if (!strcmp(dash + 1, "h2"))
 			i.alpn = "h2";
 	}

@@ -51,6 +51,9 @@ public:
         socket_ = std::make_unique<TcpSocket>(listener_.accept());
     }
 
+    // The client's next connection.
+    void accept_again() { socket_ = std::make_unique<TcpSocket>(listener_.accept()); }
+
     TcpSocket &socket() { return *socket_; }
     std::string request() { return read_until(*socket_, "\r\n\r\n"); }
     void answer(const std::string &bytes) { socket_->send_all(bytes); }
@@ -202,6 +205,49 @@ void the_answer_comes_with_the_end_of_the_stream(Play &play) {
     peer.socket().receive_to_end();
 }
 
+void the_server_redirects(Play &play) {
+    ClientsPeer peer(play, "GET");
+    peer.request();
+    peer.answer("HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n");
+    peer.accept_again();
+    const std::string request = peer.request();
+    play.saw(request.substr(0, request.find("\r\n")));
+    peer.answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    peer.socket().receive_to_end();
+}
+
+void the_server_redirects_to_where_nobody_listens(Play &play) {
+    const std::string port = std::to_string(e2e::closed_port());
+    play.hide(port, "PORT");
+    ClientsPeer peer(play, "GET");
+    peer.request();
+    peer.answer("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:" + port +
+                "/elsewhere\r\nContent-Length: 0\r\n\r\n");
+    peer.socket().receive_to_end();
+}
+
+void the_server_talks_http_where_tls_is_expected(Play &play) {
+    ClientsPeer peer(play, "GET-tls");
+    char byte;
+    CHECK(peer.socket().await_readable());
+    CHECK(peer.socket().receive_some(&byte, 1).state == e2e::Io::ok);
+    peer.answer("HTTP/1.1 400 Bad Request\r\n\r\n");
+    peer.socket().receive_to_end();
+}
+
+void the_server_closes_in_the_tls_handshake(Play &play) {
+    ClientsPeer peer(play, "GET-tls");
+    char byte;
+    CHECK(peer.socket().await_readable());
+    CHECK(peer.socket().receive_some(&byte, 1).state == e2e::Io::ok);
+    peer.socket().shutdown_write();
+    peer.socket().receive_to_end();
+}
+
+void the_certificate_is_not_trusted(Play &play) {
+    start_to_own(play, "GET-sure", "tls", "/small");
+}
+
 void the_answer_is_garbage(Play &play) {
     ClientsPeer peer(play, "GET");
     peer.request();
@@ -337,6 +383,11 @@ int main() {
         SESSION(the_body_comes_in_chunks),
         SESSION(the_answer_comes_byte_by_byte),
         SESSION(the_answer_comes_with_the_end_of_the_stream),
+        SESSION(the_server_redirects),
+        SESSION(the_server_redirects_to_where_nobody_listens),
+        SESSION(the_server_talks_http_where_tls_is_expected),
+        SESSION(the_server_closes_in_the_tls_handshake),
+        SESSION(the_certificate_is_not_trusted),
         SESSION(the_answer_is_garbage),
         SESSION(the_answer_never_comes),
         SESSION(the_upgrade_is_refused),

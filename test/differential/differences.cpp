@@ -31,10 +31,10 @@ constexpr char kInWords[] =
 
 constexpr char kUnread[] =
     "Stock closes with bytes unread, which resets the peer; on Proton they have been read "
-    "(docs/limits.md)";
+    "(docs/design.md)";
 constexpr char kNoShutdownState[] =
     "Stock's poll() loop waits in a state of its own for the end of a connection that it closes, "
-    "its other loops and Proton do not (docs/limits.md)";
+    "its other loops and Proton do not (docs/design.md)";
 
 const Difference kDifferences[] = {
     {"three_requests_in_one_segment",
@@ -224,6 +224,13 @@ const Difference kDifferences[] = {
      },
      false},
     {"nobody_listens_for_raw",
+     kInWords,
+     {
+         "- 2 CLIENT_CONNECTION_ERROR protocol=client text=14:'conn fail: 111'",
+         "+ 2 CLIENT_CONNECTION_ERROR protocol=client text=29:'conn fail: Connection refused'",
+     },
+     false},
+    {"the_server_redirects_to_where_nobody_listens",
      kInWords,
      {
          "- 2 CLIENT_CONNECTION_ERROR protocol=client text=14:'conn fail: 111'",

@@ -1,5 +1,5 @@
-// Where the two programs may differ, and why. Each is described in docs/limits.md, docs/design.md
-// or docs/lws-findings.md.
+// Where the two programs may differ, and why. Each is described in docs/design.md or
+// docs/lws-findings.md.
 #pragma once
 
 #include <string>

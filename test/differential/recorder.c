@@ -23,6 +23,7 @@ enum payload {
 	TEXT,		/* `in` is a string, `len` may be 0 */
 	BYTES,		/* received */
 	MESSAGE,	/* received, of a WebSocket message */
+	REDIRECT,	/* `in` is a string, `len` the status */
 	CLOSE_CODE,	/* 2 bytes of code, the rest is why */
 	LISTENER,	/* wsi is that of the listening socket */
 	NO_WSI,		/* called for a vhost: wsi is a stand-in */
@@ -82,7 +83,7 @@ static const struct reason reasons[] = {
 	R(RECEIVE_CLIENT_HTTP,			NOTHING),
 	R(RECEIVE_CLIENT_HTTP_READ,		BYTES),
 	R(COMPLETED_CLIENT_HTTP,		NOTHING),
-	R(CLIENT_HTTP_REDIRECT,			TEXT),
+	R(CLIENT_HTTP_REDIRECT,			REDIRECT),
 	R(CLIENT_HTTP_DROP_PROTOCOL,		NOTHING),
 	R(CLOSED_CLIENT_HTTP,			NOTHING),
 	R(WS_CLIENT_BIND_PROTOCOL,		NOTHING),
@@ -265,6 +266,10 @@ record_callback(struct lws *wsi, enum lws_callback_reasons reason,
 	case TEXT:
 		if (in)
 			append_bytes(&line, "text", in, len ? len : strlen(in));
+		break;
+	case REDIRECT:
+		append(&line, " status=%zu", len);
+		append_bytes(&line, "text", in, strlen(in));
 		break;
 	case MESSAGE:
 		append(&line, "%s%s%s remaining=%zu",
