@@ -17,10 +17,8 @@ constexpr char kEndsWhatItFails[] =
     "Stock goes on with a connection that it has failed: ws-end-a-connection-that-we-fail";
 constexpr char kIgnoresAfterClose[] =
     "Stock reads on after the peer's close: ws-ignore-what-follows-the-close-of-a-peer";
-constexpr char kHalfACode[] =
-    "Stock echoes half a close code: ws-refuse-a-close-with-half-a-code";
-constexpr char kUnmasked[] =
-    "Stock takes unmasked frames: ws-refuse-unmasked-frames-from-a-client";
+constexpr char kHalfACode[] = "Stock echoes half a close code: ws-refuse-a-close-with-half-a-code";
+constexpr char kUnmasked[] = "Stock takes unmasked frames: ws-refuse-unmasked-frames-from-a-client";
 constexpr char kIllegalLength[] =
     "Stock hangs up with no reason: ws-refuse-illegal-lengths-with-a-reason";
 constexpr char kBroken[] =
@@ -248,7 +246,8 @@ const Difference kDifferences[] = {
      kInWords,
      {
          "- 2 CLIENT_CONNECTION_ERROR protocol=client text=11:'read failed'",
-         "+ 2 CLIENT_CONNECTION_ERROR protocol=client text=37:'read failed: Connection reset by peer'",
+         "+ 2 CLIENT_CONNECTION_ERROR protocol=client text=37:'read failed: Connection reset by "
+         "peer'",
      },
      false},
     {"the_server_closes_in_its_head",
@@ -267,14 +266,13 @@ const Difference kDifferences[] = {
      false},
 };
 
-} // namespace
+}  // namespace
 
-const Difference *known_difference(const std::string &session)
-{
+const Difference *known_difference(const std::string &session) {
     const auto found =
         std::find_if(std::begin(kDifferences), std::end(kDifferences),
                      [&](const Difference &difference) { return difference.session == session; });
     return found == std::end(kDifferences) ? nullptr : found;
 }
 
-} // namespace differential
+}  // namespace differential

@@ -19,4 +19,4 @@ struct Difference {
 // That of one session, or nullptr.
 const Difference *known_difference(const std::string &session);
 
-} // namespace differential
+}  // namespace differential

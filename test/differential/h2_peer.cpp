@@ -9,7 +9,7 @@ namespace differential {
 namespace {
 
 constexpr char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-constexpr uint16_t kInitialWindowSize = 4; // the setting's number
+constexpr uint16_t kInitialWindowSize = 4;  // the setting's number
 constexpr uint32_t kWindow = 10 * 1000 * 1000;
 
 std::string big_endian(uint64_t value, int bytes) {
@@ -31,7 +31,7 @@ std::string literal(const std::string &text) {
     return static_cast<char>(text.size()) + text;
 }
 
-} // namespace
+}  // namespace
 
 H2Peer::H2Peer(Play &play) : Peer(play, "tls") {
     start_tls("h2");
@@ -84,9 +84,8 @@ H2Frame H2Peer::receive_frame() {
 }
 
 H2Frame H2Peer::await_frame(uint32_t stream) {
-    const auto earlier =
-        std::find_if(of_other_streams_.begin(), of_other_streams_.end(),
-                     [&](const H2Frame &frame) { return frame.stream == stream; });
+    const auto earlier = std::find_if(of_other_streams_.begin(), of_other_streams_.end(),
+                                      [&](const H2Frame &frame) { return frame.stream == stream; });
     if (earlier != of_other_streams_.end()) {
         H2Frame frame = std::move(*earlier);
         of_other_streams_.erase(earlier);
@@ -117,4 +116,4 @@ std::string H2Peer::await_data(uint32_t stream, size_t count) {
     return all;
 }
 
-} // namespace differential
+}  // namespace differential

@@ -50,4 +50,4 @@ private:
     std::vector<H2Frame> of_other_streams_;
 };
 
-} // namespace differential
+}  // namespace differential

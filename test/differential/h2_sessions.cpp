@@ -200,28 +200,30 @@ void a_websocket_is_lost_with_its_connection(Play &play) {
     peer.reset();
 }
 
-} // namespace
+const std::vector<Session> kSessions = {
+    SESSION(nothing_but_settings),
+    SESSION(a_get),
+    SESSION(something_that_is_not_there),
+    SESSION(a_file),
+    SESSION(much),
+    SESSION(a_post),
+    SESSION(requests_one_after_the_other),
+    SESSION(requests_at_once),
+    SESSION(a_stream_is_reset_while_its_answer_is_not_ready),
+    SESSION(lost_while_an_answer_is_not_ready),
+    SESSION(half_closed_while_an_answer_is_not_ready),
+    SESSION(the_program_drops_a_request),
+    SESSION(the_preface_is_wrong),
+    SESSION(the_preface_never_comes),
+    SESSION(a_frame_that_is_too_long),
+    SESSION(messages_of_a_websocket_on_a_stream),
+    SESSION(two_websockets_and_a_request),
+    SESSION(a_websockets_stream_is_reset),
+    SESSION(a_websocket_is_lost_with_its_connection),
+};
+
+}  // namespace
 
 int main() {
-    return run("HTTP/2", {
-        SESSION(nothing_but_settings),
-        SESSION(a_get),
-        SESSION(something_that_is_not_there),
-        SESSION(a_file),
-        SESSION(much),
-        SESSION(a_post),
-        SESSION(requests_one_after_the_other),
-        SESSION(requests_at_once),
-        SESSION(a_stream_is_reset_while_its_answer_is_not_ready),
-        SESSION(lost_while_an_answer_is_not_ready),
-        SESSION(half_closed_while_an_answer_is_not_ready),
-        SESSION(the_program_drops_a_request),
-        SESSION(the_preface_is_wrong),
-        SESSION(the_preface_never_comes),
-        SESSION(a_frame_that_is_too_long),
-        SESSION(messages_of_a_websocket_on_a_stream),
-        SESSION(two_websockets_and_a_request),
-        SESSION(a_websockets_stream_is_reset),
-        SESSION(a_websocket_is_lost_with_its_connection),
-    });
+    return run("HTTP/2", kSessions);
 }

@@ -16,8 +16,7 @@ using e2e::Io;
 
 namespace {
 
-std::string escaped(char byte)
-{
+std::string escaped(char byte) {
     if (isprint(static_cast<unsigned char>(byte)))
         return {byte};
     char hexadecimal[8];
@@ -26,8 +25,7 @@ std::string escaped(char byte)
 }
 
 // The same byte many times over is written as "b{1000000}".
-std::string described(const std::string &bytes)
-{
+std::string described(const std::string &bytes) {
     constexpr size_t kMostShown = 600, kLongRun = 16;
     std::string text;
     for (size_t begin = 0, end; begin < bytes.size(); begin = end) {
@@ -44,25 +42,22 @@ std::string described(const std::string &bytes)
     return std::to_string(bytes.size()) + " bytes, " + text;
 }
 
-std::string tls_error()
-{
+std::string tls_error() {
     char text[256];
     ERR_error_string_n(ERR_peek_error(), text, sizeof text);
     return text;
 }
 
-} // namespace
+}  // namespace
 
 Peer::Peer(Play &play, const std::string &vhost, const e2e::SocketOptions &options)
-    : play_(play), socket_(play.port(vhost), options)
-{
+    : play_(play), socket_(play.port(vhost), options) {
     play.one_more_connection();
     // A peer that does nothing but close is to have been connected.
     CHECK(socket_.await_writable());
 }
 
-void Peer::start_tls(const std::string &alpn)
-{
+void Peer::start_tls(const std::string &alpn) {
     tls_context_.reset(SSL_CTX_new(TLS_client_method()));
     tls_.reset(SSL_new(tls_context_.get()));
     CHECK(tls_ && SSL_set_fd(tls_.get(), socket_.fd()));
@@ -79,8 +74,7 @@ void Peer::start_tls(const std::string &alpn)
     }
 }
 
-bool Peer::await_tls(int result)
-{
+bool Peer::await_tls(int result) {
     switch (SSL_get_error(tls_.get(), result)) {
     case SSL_ERROR_WANT_READ:
         CHECK(socket_.await_readable());
@@ -93,8 +87,7 @@ bool Peer::await_tls(int result)
     }
 }
 
-void Peer::send(std::string_view bytes)
-{
+void Peer::send(std::string_view bytes) {
     if (!tls_) {
         socket_.send_all(bytes);
         return;
@@ -107,8 +100,7 @@ void Peer::send(std::string_view bytes)
     }
 }
 
-void Peer::send_slowly(std::string_view bytes)
-{
+void Peer::send_slowly(std::string_view bytes) {
     for (const char byte : bytes) {
         send({&byte, 1});
         // Until it is acknowledged the next would join it.
@@ -116,8 +108,7 @@ void Peer::send_slowly(std::string_view bytes)
     }
 }
 
-bool Peer::receive()
-{
+bool Peer::receive() {
     char block[65536];
     if (tls_) {
         ERR_clear_error();
@@ -125,8 +116,9 @@ bool Peer::receive()
         if (got > 0)
             received_.append(block, static_cast<size_t>(got));
         else if (!await_tls(got))
-            how_it_ended_ = SSL_get_shutdown(tls_.get()) & SSL_RECEIVED_SHUTDOWN ? "close_notify"
-                                                                                : "no close_notify";
+            how_it_ended_ = SSL_get_shutdown(tls_.get()) & SSL_RECEIVED_SHUTDOWN
+                                ? "close_notify"
+                                : "no close_notify";
         return how_it_ended_.empty();
     }
     if (!socket_.await_readable())
@@ -140,8 +132,7 @@ bool Peer::receive()
     return how_it_ended_.empty();
 }
 
-void Peer::await(const std::string &text)
-{
+void Peer::await(const std::string &text) {
     size_t at;
     while ((at = received_.find(text, awaited_)) == std::string::npos)
         if (!receive())
@@ -149,8 +140,7 @@ void Peer::await(const std::string &text)
     awaited_ = at + text.size();
 }
 
-std::string Peer::await_bytes(size_t count)
-{
+std::string Peer::await_bytes(size_t count) {
     while (received_.size() < awaited_ + count)
         if (!receive())
             FAIL("the connection ended too soon; so far: " + described(received_));
@@ -158,27 +148,23 @@ std::string Peer::await_bytes(size_t count)
     return received_.substr(awaited_ - count, count);
 }
 
-void Peer::discard_to_end()
-{
+void Peer::discard_to_end() {
     while (receive()) {
     }
 }
 
-void Peer::await_end()
-{
+void Peer::await_end() {
     discard_to_end();
     tell();
 }
 
-void Peer::tell()
-{
+void Peer::tell() {
     play_.saw("received " + described(received_) +
               (how_it_ended_.empty() ? "" : " then " + how_it_ended_));
 }
 
-void Peer::end_tls()
-{
+void Peer::end_tls() {
     SSL_shutdown(tls_.get());
 }
 
-} // namespace differential
+}  // namespace differential

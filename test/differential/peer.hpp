@@ -64,4 +64,4 @@ private:
     std::string how_it_ended_;
 };
 
-} // namespace differential
+}  // namespace differential

@@ -76,18 +76,20 @@ void something_else_where_raw_is_the_fallback(Play &play) {
     peer.await_end();
 }
 
-} // namespace
+const std::vector<Session> kSessions = {
+    SESSION(bytes_come_back),
+    SESSION(many_bytes_come_back),
+    SESSION(nothing_but_a_connection),
+    SESSION(half_closed_with_bytes),
+    SESSION(closed_after_bytes),
+    SESSION(reset_after_bytes),
+    SESSION(reset_at_once),
+    SESSION(http_where_raw_is_the_fallback),
+    SESSION(something_else_where_raw_is_the_fallback),
+};
+
+}  // namespace
 
 int main() {
-    return run("raw", {
-        SESSION(bytes_come_back),
-        SESSION(many_bytes_come_back),
-        SESSION(nothing_but_a_connection),
-        SESSION(half_closed_with_bytes),
-        SESSION(closed_after_bytes),
-        SESSION(reset_after_bytes),
-        SESSION(reset_at_once),
-        SESSION(http_where_raw_is_the_fallback),
-        SESSION(something_else_where_raw_is_the_fallback),
-    });
+    return run("raw", kSessions);
 }

@@ -38,4 +38,4 @@ inline std::string closing(uint16_t code) {
     return e2e::masked_frame(e2e::Opcode::close, e2e::close_payload(code));
 }
 
-} // namespace differential
+}  // namespace differential

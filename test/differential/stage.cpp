@@ -24,8 +24,7 @@ namespace {
 constexpr size_t kFileSize = 1000000;
 
 struct Stage {
-    Stage()
-    {
+    Stage() {
         const e2e::ProcessResult made = e2e::run_process(
             {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
              "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
@@ -47,16 +46,14 @@ struct Stage {
 
 std::unique_ptr<Stage> stage;
 
-bool is_as_described(const Transcript &found, const Transcript &patterns)
-{
+bool is_as_described(const Transcript &found, const Transcript &patterns) {
     return std::equal(found.begin(), found.end(), patterns.begin(), patterns.end(),
                       [](const std::string &line, const std::string &pattern) {
                           return fnmatch(pattern.c_str(), line.c_str(), FNM_NOESCAPE) == 0;
                       });
 }
 
-void compare(const std::string &session, const Transcript &stock, const Transcript &proton)
-{
+void compare(const std::string &session, const Transcript &stock, const Transcript &proton) {
     const Difference *known = known_difference(session);
     const Transcript found = difference(stock, proton);
     if (known ? is_as_described(found, known->lines) || (found.empty() && known->may_be_missing)
@@ -70,27 +67,23 @@ void compare(const std::string &session, const Transcript &stock, const Transcri
 using Player = std::function<Transcript(Subject &)>;
 
 // Plays it to both at once.
-void compare(const std::string &name, const Player &play)
-{
+void compare(const std::string &name, const Player &play) {
     auto stock = std::async(std::launch::async, play, std::ref(*stage->stock));
     const Transcript proton = play(*stage->proton);
     compare(name, stock.get(), proton);
 }
 
-Transcript play_session(Subject &subject, const Session &session)
-{
+Transcript play_session(Subject &subject, const Session &session) {
     Play play(subject);
     session.play(play);
     return play.end();
 }
 
-Transcript start(Subject &subject)
-{
+Transcript start(Subject &subject) {
     return normalised(subject.callbacks(), {});
 }
 
-Transcript stop(Subject &subject)
-{
+Transcript stop(Subject &subject) {
     const size_t begin = subject.count();
     subject.process().stop();
     const Transcript all = subject.callbacks();
@@ -102,8 +95,7 @@ struct Act {
     Player player;
 };
 
-void run_act(void **state)
-{
+void run_act(void **state) {
     bool failed = false;
     try {
         const Act &act = *static_cast<const Act *>(*state);
@@ -117,11 +109,10 @@ void run_act(void **state)
         fail();
 }
 
-} // namespace
+}  // namespace
 
 Subject::Subject(const std::string &program, const std::vector<std::string> &arguments)
-    : process_(program, arguments)
-{
+    : process_(program, arguments) {
     std::istringstream log(process_.log());
     std::string word, name;
     int number;
@@ -130,16 +121,14 @@ Subject::Subject(const std::string &program, const std::vector<std::string> &arg
             ports_[name] = number;
 }
 
-int Subject::port(const std::string &vhost) const
-{
+int Subject::port(const std::string &vhost) const {
     const auto found = ports_.find(vhost);
     if (found == ports_.end())
         FAIL("there is no vhost " + vhost);
     return found->second;
 }
 
-Transcript Subject::callbacks() const
-{
+Transcript Subject::callbacks() const {
     const std::string log = process_.log();
     const std::string mark = "cb ";
     Transcript lines;
@@ -151,14 +140,12 @@ Transcript Subject::callbacks() const
     return lines;
 }
 
-Transcript Play::lines() const
-{
+Transcript Play::lines() const {
     const Transcript all = subject_.callbacks();
     return {all.begin() + static_cast<long>(begin_), all.end()};
 }
 
-void Play::await_callback(const std::string &what, size_t count) const
-{
+void Play::await_callback(const std::string &what, size_t count) const {
     e2e::await(what, [&] {
         CHECK(subject_.process().running());
         const Transcript all = lines();
@@ -169,8 +156,7 @@ void Play::await_callback(const std::string &what, size_t count) const
     });
 }
 
-bool Play::all_connections_have_ended() const
-{
+bool Play::all_connections_have_ended() const {
     CHECK(subject_.process().running());
     std::map<std::string, bool> ended;
     for (const std::string &line : lines()) {
@@ -182,8 +168,7 @@ bool Play::all_connections_have_ended() const
            std::all_of(ended.begin(), ended.end(), [](const auto &one) { return one.second; });
 }
 
-Transcript Play::end()
-{
+Transcript Play::end() {
     if (!e2e::comes_to_hold([this] { return all_connections_have_ended(); }, e2e::Deadline()))
         FAIL("the program did not see the end of all connections:\n" + joined(lines()));
     Transcript all = normalised(lines(), how_);
@@ -191,13 +176,11 @@ Transcript Play::end()
     return all;
 }
 
-int run(const char *group, const std::vector<Session> &sessions)
-{
+int run(const char *group, const std::vector<Session> &sessions) {
     std::vector<Act> acts{{"starting", start}};
     for (const Session &session : sessions)
-        acts.push_back({session.name, [session](Subject &subject) {
-                            return play_session(subject, session);
-                        }});
+        acts.push_back(
+            {session.name, [session](Subject &subject) { return play_session(subject, session); }});
     acts.push_back({"stopping", stop});
 
     std::vector<CMUnitTest> tests;
@@ -216,4 +199,4 @@ int run(const char *group, const std::vector<Session> &sessions)
     return failed;
 }
 
-} // namespace differential
+}  // namespace differential

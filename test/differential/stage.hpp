@@ -83,6 +83,7 @@ struct Session {
 // All of them as CMocka tests, and stopping as the last. The result of main().
 int run(const char *group, const std::vector<Session> &sessions);
 
-} // namespace differential
+}  // namespace differential
 
-#define SESSION(name) {#name, name}
+#define SESSION(name)                                                                              \
+    { #name, name }

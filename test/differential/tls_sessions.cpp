@@ -288,40 +288,42 @@ void a_record_that_is_broken(Play &play) {
     peer.await_end();
 }
 
-} // namespace
+const std::vector<Session> kSessions = {
+    SESSION(a_handshake_and_nothing_else),
+    SESSION(a_get),
+    SESSION(a_get_that_asked_for_http_1_1),
+    SESSION(a_file),
+    SESSION(requests_one_after_the_other),
+    SESSION(a_post),
+    SESSION(a_large_post),
+    SESSION(a_request_byte_by_byte),
+    SESSION(messages_one_after_the_other),
+    SESSION(messages_in_one_record),
+    SESSION(much_is_sent_to_a_slow_reader),
+    SESSION(the_program_does_not_read_for_some_time),
+    SESSION(the_program_closes),
+    SESSION(the_program_drops_the_connection),
+    SESSION(garbage),
+    SESSION(plain_http),
+    SESSION(plain_http_where_that_is_redirected),
+    SESSION(a_get_where_plain_http_is_redirected),
+    SESSION(closed_at_once),
+    SESSION(half_closed_in_the_handshake),
+    SESSION(half_closed_with_the_first_flight),
+    SESSION(reset_in_the_handshake),
+    SESSION(the_handshake_never_ends),
+    SESSION(close_notify_when_idle),
+    SESSION(close_notify_and_the_end_of_the_stream),
+    SESSION(half_closed_without_close_notify),
+    SESSION(half_closed_with_a_request),
+    SESSION(reset_when_idle),
+    SESSION(reset_after_a_message),
+    SESSION(reset_while_much_is_sent),
+    SESSION(a_record_that_is_broken),
+};
+
+}  // namespace
 
 int main() {
-    return run("TLS", {
-        SESSION(a_handshake_and_nothing_else),
-        SESSION(a_get),
-        SESSION(a_get_that_asked_for_http_1_1),
-        SESSION(a_file),
-        SESSION(requests_one_after_the_other),
-        SESSION(a_post),
-        SESSION(a_large_post),
-        SESSION(a_request_byte_by_byte),
-        SESSION(messages_one_after_the_other),
-        SESSION(messages_in_one_record),
-        SESSION(much_is_sent_to_a_slow_reader),
-        SESSION(the_program_does_not_read_for_some_time),
-        SESSION(the_program_closes),
-        SESSION(the_program_drops_the_connection),
-        SESSION(garbage),
-        SESSION(plain_http),
-        SESSION(plain_http_where_that_is_redirected),
-        SESSION(a_get_where_plain_http_is_redirected),
-        SESSION(closed_at_once),
-        SESSION(half_closed_in_the_handshake),
-        SESSION(half_closed_with_the_first_flight),
-        SESSION(reset_in_the_handshake),
-        SESSION(the_handshake_never_ends),
-        SESSION(close_notify_when_idle),
-        SESSION(close_notify_and_the_end_of_the_stream),
-        SESSION(half_closed_without_close_notify),
-        SESSION(half_closed_with_a_request),
-        SESSION(reset_when_idle),
-        SESSION(reset_after_a_message),
-        SESSION(reset_while_much_is_sent),
-        SESSION(a_record_that_is_broken),
-    });
+    return run("TLS", kSessions);
 }

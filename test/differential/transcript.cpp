@@ -8,19 +8,16 @@ namespace differential {
 namespace {
 
 // "1 RECEIVE protocol=echo text first final remaining=0 data=5:'hello' sum=5:#..."
-std::string first_word(const std::string &line)
-{
+std::string first_word(const std::string &line) {
     return line.substr(0, line.find(' '));
 }
 
-std::string after_first_word(const std::string &line)
-{
+std::string after_first_word(const std::string &line) {
     const size_t space = line.find(' ');
     return space == std::string::npos ? "" : line.substr(space + 1);
 }
 
-std::string without_field(std::string line, const std::string &name)
-{
+std::string without_field(std::string line, const std::string &name) {
     const size_t at = line.find(" " + name + "=");
     if (at == std::string::npos)
         return line;
@@ -32,23 +29,21 @@ std::string without_field(std::string line, const std::string &name)
     return line.erase(at, end == std::string::npos ? end : end - at);
 }
 
-std::string replaced(std::string line, const std::map<std::string, std::string> &hidden)
-{
+std::string replaced(std::string line, const std::map<std::string, std::string> &hidden) {
     for (const auto &[text, instead] : hidden)
         for (size_t at = 0; (at = line.find(text, at)) != std::string::npos; at += instead.size())
             line.replace(at, text.size(), instead);
     return line;
 }
 
-bool ends_with(const std::string &text, const std::string &end)
-{
-    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+bool ends_with(const std::string &text, const std::string &end) {
+    return text.size() >= end.size() &&
+           text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
 // One connection's callbacks. Between any two others, all pieces that it received are made one, and
 // all calls for writing.
-Transcript merged(const Transcript &callbacks)
-{
+Transcript merged(const Transcript &callbacks) {
     std::map<std::string, size_t> first;
     Transcript lines;
     for (const std::string &callback : callbacks) {
@@ -62,15 +57,15 @@ Transcript merged(const Transcript &callbacks)
         const auto [place, is_first] = first.emplace(reason, lines.size());
         if (is_first)
             lines.emplace_back();
-        lines[place->second] = received ? reason + callback.substr(callback.find(" sum=")) : callback;
+        lines[place->second] =
+            received ? reason + callback.substr(callback.find(" sum=")) : callback;
     }
     return lines;
 }
 
-} // namespace
+}  // namespace
 
-Transcript normalised(const Transcript &callbacks, const Normalising &how)
-{
+Transcript normalised(const Transcript &callbacks, const Normalising &how) {
     std::vector<std::string> labels;
     std::map<std::string, Transcript> by_label;
     for (const std::string &line : callbacks) {
@@ -85,8 +80,8 @@ Transcript normalised(const Transcript &callbacks, const Normalising &how)
     for (const std::string &label : labels) {
         const bool connection = label != "-" && label != "listen";
         const std::string name = connection ? std::to_string(++number) : label;
-        for (const std::string &line : how.pieces_may_differ ? merged(by_label[label])
-                                                             : by_label[label])
+        for (const std::string &line :
+             how.pieces_may_differ ? merged(by_label[label]) : by_label[label])
             lines.push_back(
                 name + " " +
                 replaced(how.pieces_may_differ ? line : without_field(line, "sum"), how.hidden));
@@ -94,16 +89,14 @@ Transcript normalised(const Transcript &callbacks, const Normalising &how)
     return lines;
 }
 
-Transcript difference(const Transcript &stock, const Transcript &proton, bool context)
-{
+Transcript difference(const Transcript &stock, const Transcript &proton, bool context) {
     // Longest common subsequence: common[i][j] is that of what follows i and j.
     std::vector<std::vector<size_t>> common(stock.size() + 1,
                                             std::vector<size_t>(proton.size() + 1));
     for (size_t i = stock.size(); i--;)
         for (size_t j = proton.size(); j--;)
-            common[i][j] = stock[i] == proton[j]
-                               ? common[i + 1][j + 1] + 1
-                               : std::max(common[i + 1][j], common[i][j + 1]);
+            common[i][j] = stock[i] == proton[j] ? common[i + 1][j + 1] + 1
+                                                 : std::max(common[i + 1][j], common[i][j + 1]);
 
     Transcript lines;
     size_t i = 0, j = 0;
@@ -122,12 +115,11 @@ Transcript difference(const Transcript &stock, const Transcript &proton, bool co
     return lines;
 }
 
-std::string joined(const Transcript &lines)
-{
+std::string joined(const Transcript &lines) {
     std::string text;
     for (const std::string &line : lines)
         text += line + "\n";
     return text;
 }
 
-} // namespace differential
+}  // namespace differential

@@ -25,4 +25,4 @@ Transcript difference(const Transcript &stock, const Transcript &proton, bool co
 
 std::string joined(const Transcript &lines);
 
-} // namespace differential
+}  // namespace differential

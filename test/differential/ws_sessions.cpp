@@ -1,10 +1,7 @@
 // WebSocket: how connections are upgraded, what is sent on them, and how they end.
 #include "check.hpp"
-#include "peer.hpp"
-#include "requests.hpp"
 #include "stage.hpp"
-
-#include <zlib.h>
+#include "ws_peer.hpp"
 
 using namespace differential;
 using e2e::close_payload;
@@ -13,37 +10,9 @@ using e2e::Opcode;
 
 namespace {
 
-// A connection that has been upgraded to the echo.
-class WsPeer : public Peer {
-public:
-    WsPeer(Play &play, const std::string &vhost = "plain", const std::string &more_headers = "",
-           const e2e::SocketOptions &options = {})
-        : Peer(play, vhost, options)
-    {
-        send(upgrade(subprotocol("echo") + more_headers));
-        await("\r\n\r\n");
-    }
-
-    // Ends in order: so does every session whose end is not its subject.
-    void end_in_order()
-    {
-        send(closing(1000));
-        await_end();
-    }
-
-    // Ends once the program has.
-    void end_when_closed()
-    {
-        await("\x88");
-        half_close();
-        await_end();
-    }
-};
-
 // Byte by byte. Each byte of the payload has been echoed when the next is sent: otherwise the
 // program would be called once for some of them.
-void send_message_slowly(Peer &peer, const std::string &payload)
-{
+void send_message_slowly(Peer &peer, const std::string &payload) {
     const std::string frame = text(payload);
     const size_t head = frame.size() - payload.size();
     peer.send_slowly(frame.substr(0, head));
@@ -53,14 +22,12 @@ void send_message_slowly(Peer &peer, const std::string &payload)
     }
 }
 
-void an_upgrade_to_a_subprotocol(Play &play)
-{
+void an_upgrade_to_a_subprotocol(Play &play) {
     WsPeer peer(play);
     peer.end_in_order();
 }
 
-void an_upgrade_to_no_subprotocol(Play &play)
-{
+void an_upgrade_to_no_subprotocol(Play &play) {
     Peer peer(play, "plain");
     peer.send(upgrade());
     peer.await("\r\n\r\n");
@@ -68,8 +35,7 @@ void an_upgrade_to_no_subprotocol(Play &play)
     peer.await_end();
 }
 
-void an_upgrade_to_the_second_of_two_subprotocols(Play &play)
-{
+void an_upgrade_to_the_second_of_two_subprotocols(Play &play) {
     Peer peer(play, "plain");
     peer.send(upgrade(subprotocol("unknown, echo")));
     peer.await("\r\n\r\n");
@@ -77,15 +43,13 @@ void an_upgrade_to_the_second_of_two_subprotocols(Play &play)
     peer.await_end();
 }
 
-void an_upgrade_to_a_subprotocol_that_does_not_exist(Play &play)
-{
+void an_upgrade_to_a_subprotocol_that_does_not_exist(Play &play) {
     Peer peer(play, "plain");
     peer.send(upgrade(subprotocol("unknown")));
     peer.await_end();
 }
 
-void an_upgrade_to_something_else(Play &play)
-{
+void an_upgrade_to_something_else(Play &play) {
     Peer peer(play, "plain");
     peer.send("GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: carrier-pigeon\r\n"
               "Connection: Upgrade\r\n\r\n");
@@ -93,8 +57,7 @@ void an_upgrade_to_something_else(Play &play)
     peer.await_end();
 }
 
-void an_upgrade_without_a_key(Play &play)
-{
+void an_upgrade_without_a_key(Play &play) {
     Peer peer(play, "plain");
     peer.send("GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
               "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n");
@@ -102,8 +65,7 @@ void an_upgrade_without_a_key(Play &play)
     peer.await_end();
 }
 
-void an_upgrade_of_another_version(Play &play)
-{
+void an_upgrade_of_another_version(Play &play) {
     Peer peer(play, "plain");
     peer.send("GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
               "Connection: Upgrade\r\nSec-WebSocket-Version: 5\r\n"
@@ -112,8 +74,7 @@ void an_upgrade_of_another_version(Play &play)
     peer.await_end();
 }
 
-void an_upgrade_byte_by_byte(Play &play)
-{
+void an_upgrade_byte_by_byte(Play &play) {
     Peer peer(play, "plain");
     peer.send_slowly(upgrade(subprotocol("echo")));
     peer.await("\r\n\r\n");
@@ -121,8 +82,7 @@ void an_upgrade_byte_by_byte(Play &play)
     peer.await_end();
 }
 
-void an_upgrade_after_a_request(Play &play)
-{
+void an_upgrade_after_a_request(Play &play) {
     Peer peer(play, "plain");
     peer.send("GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n");
     peer.await("bbbbb");
@@ -132,8 +92,7 @@ void an_upgrade_after_a_request(Play &play)
     peer.await_end();
 }
 
-void a_message_in_the_segment_of_the_upgrade(Play &play)
-{
+void a_message_in_the_segment_of_the_upgrade(Play &play) {
     Peer peer(play, "plain");
     peer.send(upgrade(subprotocol("echo")) + text("hello"));
     peer.await("hello");
@@ -141,15 +100,13 @@ void a_message_in_the_segment_of_the_upgrade(Play &play)
     peer.await_end();
 }
 
-void everything_in_the_segment_of_the_upgrade(Play &play)
-{
+void everything_in_the_segment_of_the_upgrade(Play &play) {
     Peer peer(play, "plain");
     peer.socket().send_last(upgrade(subprotocol("echo")) + text("hello") + closing(1000));
     peer.await_end();
 }
 
-void messages_one_after_the_other(Play &play)
-{
+void messages_one_after_the_other(Play &play) {
     WsPeer peer(play);
     for (const char *message : {"one", "two", "three"}) {
         peer.send(text(message));
@@ -158,23 +115,20 @@ void messages_one_after_the_other(Play &play)
     peer.end_in_order();
 }
 
-void messages_in_one_segment(Play &play)
-{
+void messages_in_one_segment(Play &play) {
     WsPeer peer(play);
     peer.send(text("one") + masked_frame(Opcode::binary, "two") + text("") + text("four"));
     peer.await("four");
     peer.end_in_order();
 }
 
-void a_message_byte_by_byte(Play &play)
-{
+void a_message_byte_by_byte(Play &play) {
     WsPeer peer(play);
     send_message_slowly(peer, "slowly");
     peer.end_in_order();
 }
 
-void a_message_in_fragments(Play &play)
-{
+void a_message_in_fragments(Play &play) {
     WsPeer peer(play);
     peer.send(masked_frame(Opcode::text, "one ", false));
     peer.await("one ");
@@ -185,8 +139,7 @@ void a_message_in_fragments(Play &play)
     peer.end_in_order();
 }
 
-void a_message_of_some_pages(Play &play)
-{
+void a_message_of_some_pages(Play &play) {
     play.pieces_may_differ();
     WsPeer peer(play);
     peer.send(masked_frame(Opcode::binary, std::string(60000, 'p')) + text("!last"));
@@ -194,8 +147,7 @@ void a_message_of_some_pages(Play &play)
     peer.discard_to_end();
 }
 
-void pings_and_pongs(Play &play)
-{
+void pings_and_pongs(Play &play) {
     WsPeer peer(play);
     peer.send(masked_frame(Opcode::ping, ""));
     peer.await_bytes(2);
@@ -206,8 +158,7 @@ void pings_and_pongs(Play &play)
     peer.end_in_order();
 }
 
-void the_program_pings(Play &play)
-{
+void the_program_pings(Play &play) {
     WsPeer peer(play);
     peer.send(text("!ping"));
     peer.await("are you there");
@@ -216,78 +167,67 @@ void the_program_pings(Play &play)
     peer.end_in_order();
 }
 
-void closed_with_a_reason(Play &play)
-{
+void closed_with_a_reason(Play &play) {
     WsPeer peer(play);
     peer.send(masked_frame(Opcode::close, close_payload(4000, "enough")));
     peer.await_end();
 }
 
-void closed_without_a_code(Play &play)
-{
+void closed_without_a_code(Play &play) {
     WsPeer peer(play);
     peer.send(masked_frame(Opcode::close, ""));
     peer.await_end();
 }
 
-void closed_with_half_a_code(Play &play)
-{
+void closed_with_half_a_code(Play &play) {
     WsPeer peer(play);
     peer.send(masked_frame(Opcode::close, "x"));
     peer.await_end();
 }
 
-void closed_with_a_code_that_is_not_for_the_wire(Play &play)
-{
+void closed_with_a_code_that_is_not_for_the_wire(Play &play) {
     WsPeer peer(play);
     peer.send(closing(1005));
     peer.await_end();
 }
 
-void closed_right_after_a_message(Play &play)
-{
+void closed_right_after_a_message(Play &play) {
     WsPeer peer(play);
     peer.send(text("last") + closing(1000));
     peer.await_end();
 }
 
-void a_message_after_the_close(Play &play)
-{
+void a_message_after_the_close(Play &play) {
     WsPeer peer(play);
     peer.send(closing(1000) + text("too late"));
     peer.await_end();
 }
 
-void half_closed_when_idle(Play &play)
-{
+void half_closed_when_idle(Play &play) {
     WsPeer peer(play);
     peer.half_close();
     peer.await_end();
 }
 
-void half_closed_with_a_message(Play &play)
-{
+void half_closed_with_a_message(Play &play) {
     WsPeer peer(play);
     peer.socket().send_last(text("hello"));
     peer.await_end();
 }
 
-void half_closed_with_the_close(Play &play)
-{
+void half_closed_with_the_close(Play &play) {
     WsPeer peer(play);
     peer.socket().send_last(closing(1000));
     peer.await_end();
 }
 
-void half_closed_in_a_message(Play &play)
-{
+void half_closed_in_a_message(Play &play) {
     WsPeer peer(play);
     peer.socket().send_last(text("hello").substr(0, 8));
     peer.await_end();
 }
 
-void half_closed_while_much_is_sent(Play &play)
-{
+void half_closed_while_much_is_sent(Play &play) {
     play.pieces_may_differ();
     WsPeer peer(play, "plain", "", kSlowReader);
     peer.send(text("!big"));
@@ -296,35 +236,30 @@ void half_closed_while_much_is_sent(Play &play)
     peer.await_end();
 }
 
-void lost_when_idle(Play &play)
-{
+void lost_when_idle(Play &play) {
     WsPeer peer(play);
     peer.close();
 }
 
-void lost_in_a_message(Play &play)
-{
+void lost_in_a_message(Play &play) {
     WsPeer peer(play);
     peer.send(text("hello").substr(0, 8));
     peer.close();
 }
 
-void reset_when_idle(Play &play)
-{
+void reset_when_idle(Play &play) {
     WsPeer peer(play);
     peer.reset();
 }
 
-void reset_after_a_message(Play &play)
-{
+void reset_after_a_message(Play &play) {
     WsPeer peer(play);
     peer.send(text("hello"));
     peer.await("hello");
     peer.reset();
 }
 
-void reset_while_much_is_sent(Play &play)
-{
+void reset_while_much_is_sent(Play &play) {
     play.pieces_may_differ();
     WsPeer peer(play, "plain", "", kSlowReader);
     peer.send(text("!big"));
@@ -332,8 +267,7 @@ void reset_while_much_is_sent(Play &play)
     peer.reset();
 }
 
-void much_is_sent_to_a_slow_reader(Play &play)
-{
+void much_is_sent_to_a_slow_reader(Play &play) {
     play.pieces_may_differ();
     WsPeer peer(play, "plain", "", kSlowReader);
     peer.send(text("!big"));
@@ -344,8 +278,7 @@ void much_is_sent_to_a_slow_reader(Play &play)
     peer.end_in_order();
 }
 
-void a_mask_is_missing(Play &play)
-{
+void a_mask_is_missing(Play &play) {
     WsPeer peer(play);
     peer.send(std::string("\x81\x05hello", 7));
     // The echo, or more of a close.
@@ -354,15 +287,13 @@ void a_mask_is_missing(Play &play)
     peer.await_end();
 }
 
-void an_opcode_that_is_reserved(Play &play)
-{
+void an_opcode_that_is_reserved(Play &play) {
     WsPeer peer(play);
     peer.send(masked_frame(Opcode::reserved, "hello"));
     peer.end_when_closed();
 }
 
-void a_bit_that_is_reserved(Play &play)
-{
+void a_bit_that_is_reserved(Play &play) {
     WsPeer peer(play);
     std::string frame = text("hello");
     frame[0] = static_cast<char>(frame[0] | 0x40);
@@ -370,29 +301,25 @@ void a_bit_that_is_reserved(Play &play)
     peer.end_when_closed();
 }
 
-void a_ping_that_is_too_long(Play &play)
-{
+void a_ping_that_is_too_long(Play &play) {
     WsPeer peer(play);
     peer.send(masked_frame(Opcode::ping, std::string(126, 'p')));
     peer.await_end();
 }
 
-void a_continuation_of_nothing(Play &play)
-{
+void a_continuation_of_nothing(Play &play) {
     WsPeer peer(play);
     peer.send(masked_frame(Opcode::continuation, "hello"));
     peer.end_when_closed();
 }
 
-void text_that_is_not_utf8(Play &play)
-{
+void text_that_is_not_utf8(Play &play) {
     WsPeer peer(play);
     peer.send(text("\xff\xfe"));
     peer.end_when_closed();
 }
 
-void the_program_closes(Play &play)
-{
+void the_program_closes(Play &play) {
     WsPeer peer(play);
     peer.send(text("!close 4001"));
     peer.await("as you wish");
@@ -400,8 +327,7 @@ void the_program_closes(Play &play)
     peer.await_end();
 }
 
-void the_program_closes_and_the_peer_half_closes(Play &play)
-{
+void the_program_closes_and_the_peer_half_closes(Play &play) {
     WsPeer peer(play);
     peer.send(text("!close 4001"));
     peer.await("as you wish");
@@ -409,15 +335,13 @@ void the_program_closes_and_the_peer_half_closes(Play &play)
     peer.await_end();
 }
 
-void the_program_closes_and_the_peer_does_not_care(Play &play)
-{
+void the_program_closes_and_the_peer_does_not_care(Play &play) {
     WsPeer peer(play);
     peer.send(text("!close 4001"));
     peer.await_end();
 }
 
-void the_program_closes_and_messages_still_come(Play &play)
-{
+void the_program_closes_and_messages_still_come(Play &play) {
     WsPeer peer(play);
     peer.send(text("!close 4001"));
     peer.await("as you wish");
@@ -425,38 +349,33 @@ void the_program_closes_and_messages_still_come(Play &play)
     peer.await_end();
 }
 
-void the_program_drops_the_connection(Play &play)
-{
+void the_program_drops_the_connection(Play &play) {
     WsPeer peer(play);
     peer.send(text("!drop"));
     peer.await_end();
 }
 
-void the_program_closes_after_its_last_words(Play &play)
-{
+void the_program_closes_after_its_last_words(Play &play) {
     WsPeer peer(play);
     peer.send(text("!last"));
     peer.await("last words");
     peer.await_end();
 }
 
-void the_program_sets_a_timeout(Play &play)
-{
+void the_program_sets_a_timeout(Play &play) {
     WsPeer peer(play);
     peer.send(text("!timeout"));
     peer.await_end();
 }
 
-void the_program_writes_by_a_timer(Play &play)
-{
+void the_program_writes_by_a_timer(Play &play) {
     WsPeer peer(play);
     peer.send(text("!timer"));
     peer.await("in time");
     peer.end_in_order();
 }
 
-void the_program_does_not_read_for_some_time(Play &play)
-{
+void the_program_does_not_read_for_some_time(Play &play) {
     WsPeer peer(play);
     peer.send(text("!pause"));
     play.await_callback("note: !pause");
@@ -465,16 +384,14 @@ void the_program_does_not_read_for_some_time(Play &play)
     peer.end_in_order();
 }
 
-void the_program_does_not_read_what_came_with_its_stop(Play &play)
-{
+void the_program_does_not_read_what_came_with_its_stop(Play &play) {
     WsPeer peer(play);
     peer.send(text("!pause") + text("one") + text("two"));
     peer.await("two");
     peer.end_in_order();
 }
 
-void half_closed_while_the_program_does_not_read(Play &play)
-{
+void half_closed_while_the_program_does_not_read(Play &play) {
     WsPeer peer(play);
     peer.send(text("!pause"));
     play.await_callback("note: !pause");
@@ -482,8 +399,7 @@ void half_closed_while_the_program_does_not_read(Play &play)
     peer.await_end();
 }
 
-void an_idle_peer_answers_pings(Play &play)
-{
+void an_idle_peer_answers_pings(Play &play) {
     WsPeer peer(play, "impatient");
     for (int i = 0; i < 2; ++i) {
         const std::string ping = peer.await_bytes(2);
@@ -493,175 +409,70 @@ void an_idle_peer_answers_pings(Play &play)
     peer.end_in_order();
 }
 
-void an_idle_peer_answers_nothing(Play &play)
-{
+void an_idle_peer_answers_nothing(Play &play) {
     WsPeer peer(play, "impatient");
     peer.await_end();
 }
 
-const char *const kOfferDeflate = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+const std::vector<Session> kSessions = {
+    SESSION(an_upgrade_to_a_subprotocol),
+    SESSION(an_upgrade_to_no_subprotocol),
+    SESSION(an_upgrade_to_the_second_of_two_subprotocols),
+    SESSION(an_upgrade_to_a_subprotocol_that_does_not_exist),
+    SESSION(an_upgrade_to_something_else),
+    SESSION(an_upgrade_without_a_key),
+    SESSION(an_upgrade_of_another_version),
+    SESSION(an_upgrade_byte_by_byte),
+    SESSION(an_upgrade_after_a_request),
+    SESSION(a_message_in_the_segment_of_the_upgrade),
+    SESSION(everything_in_the_segment_of_the_upgrade),
+    SESSION(messages_one_after_the_other),
+    SESSION(messages_in_one_segment),
+    SESSION(a_message_byte_by_byte),
+    SESSION(a_message_in_fragments),
+    SESSION(a_message_of_some_pages),
+    SESSION(pings_and_pongs),
+    SESSION(the_program_pings),
+    SESSION(closed_with_a_reason),
+    SESSION(closed_without_a_code),
+    SESSION(closed_with_half_a_code),
+    SESSION(closed_with_a_code_that_is_not_for_the_wire),
+    SESSION(closed_right_after_a_message),
+    SESSION(a_message_after_the_close),
+    SESSION(half_closed_when_idle),
+    SESSION(half_closed_with_a_message),
+    SESSION(half_closed_with_the_close),
+    SESSION(half_closed_in_a_message),
+    SESSION(half_closed_while_much_is_sent),
+    SESSION(lost_when_idle),
+    SESSION(lost_in_a_message),
+    SESSION(reset_when_idle),
+    SESSION(reset_after_a_message),
+    SESSION(reset_while_much_is_sent),
+    SESSION(much_is_sent_to_a_slow_reader),
+    SESSION(a_mask_is_missing),
+    SESSION(an_opcode_that_is_reserved),
+    SESSION(a_bit_that_is_reserved),
+    SESSION(a_ping_that_is_too_long),
+    SESSION(a_continuation_of_nothing),
+    SESSION(text_that_is_not_utf8),
+    SESSION(the_program_closes),
+    SESSION(the_program_closes_and_the_peer_half_closes),
+    SESSION(the_program_closes_and_the_peer_does_not_care),
+    SESSION(the_program_closes_and_messages_still_come),
+    SESSION(the_program_drops_the_connection),
+    SESSION(the_program_closes_after_its_last_words),
+    SESSION(the_program_sets_a_timeout),
+    SESSION(the_program_writes_by_a_timer),
+    SESSION(the_program_does_not_read_for_some_time),
+    SESSION(the_program_does_not_read_what_came_with_its_stop),
+    SESSION(half_closed_while_the_program_does_not_read),
+    SESSION(an_idle_peer_answers_pings),
+    SESSION(an_idle_peer_answers_nothing),
+};
 
-// RFC 7692, 7.2.3.1: "Hello", compressed.
-const std::string kHello("\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
+}  // namespace
 
-// A message of text whose payload is compressed already.
-std::string compressed(const std::string &payload, bool first = true, bool final = true)
-{
-    std::string frame = masked_frame(first ? Opcode::text : Opcode::continuation, payload, final);
-    if (first)
-        frame[0] = static_cast<char>(frame[0] | 0x40);
-    return frame;
-}
-
-// Compressed to blocks that hold the bytes as they are: RFC 1951, 3.2.4.
-std::string stored(const std::string &bytes)
-{
-    const auto low = static_cast<char>(bytes.size() & 0xff);
-    const auto high = static_cast<char>(bytes.size() >> 8);
-    return std::string{0, low, high, static_cast<char>(~low), static_cast<char>(~high)} + bytes +
-           std::string(1, 0);
-}
-
-std::string deflated(const std::string &bytes)
-{
-    z_stream stream{};
-    CHECK_EQ(deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, -MAX_WBITS, MAX_MEM_LEVEL,
-                          Z_DEFAULT_STRATEGY),
-             Z_OK);
-    std::string out(deflateBound(&stream, bytes.size()), '\0');
-    stream.next_in = reinterpret_cast<Bytef *>(const_cast<char *>(bytes.data()));
-    stream.avail_in = static_cast<uInt>(bytes.size());
-    stream.next_out = reinterpret_cast<Bytef *>(out.data());
-    stream.avail_out = static_cast<uInt>(out.size());
-    CHECK_EQ(deflate(&stream, Z_SYNC_FLUSH), Z_OK);
-    out.resize(stream.total_out);
-    deflateEnd(&stream);
-    // RFC 7692, 7.2.1: without the end that every message has.
-    return out.substr(0, out.size() - 4);
-}
-
-void a_compressed_message(Play &play)
-{
-    WsPeer peer(play, "deflate", kOfferDeflate);
-    peer.send(compressed(kHello));
-    play.await_callback("SERVER_WRITEABLE ");
-    peer.end_in_order();
-}
-
-void compressed_messages_in_one_segment(Play &play)
-{
-    WsPeer peer(play, "deflate", kOfferDeflate);
-    peer.send(compressed(kHello) + compressed(kHello) + text("not compressed"));
-    play.await_callback("SERVER_WRITEABLE ", 3);
-    peer.end_in_order();
-}
-
-void a_compressed_message_in_fragments(Play &play)
-{
-    WsPeer peer(play, "deflate", kOfferDeflate);
-    peer.send(compressed(kHello.substr(0, 3), true, false) +
-              compressed(kHello.substr(3), false, true));
-    play.await_callback("SERVER_WRITEABLE ", 2);
-    peer.end_in_order();
-}
-
-void a_compressed_message_of_some_pages(Play &play)
-{
-    play.pieces_may_differ();
-    WsPeer peer(play, "deflate", kOfferDeflate);
-    peer.send(compressed(stored(std::string(50000, 'p'))) + text("!last"));
-    peer.discard_to_end();
-}
-
-void little_that_is_much_when_inflated(Play &play)
-{
-    play.pieces_may_differ();
-    WsPeer peer(play, "deflate", kOfferDeflate);
-    // Nothing is echoed: no event of its own keeps libwebsockets inflating.
-    peer.send(text("!mute") + compressed(deflated(std::string(1000000, 'm'))) + text("!last"));
-    peer.discard_to_end();
-}
-
-void compressed_data_that_is_broken(Play &play)
-{
-    WsPeer peer(play, "deflate", kOfferDeflate);
-    peer.send(compressed("\xff\xff\xff\xff"));
-    peer.await_end();
-}
-
-void the_program_does_not_read_compressed_messages_for_some_time(Play &play)
-{
-    WsPeer peer(play, "deflate", kOfferDeflate);
-    peer.send(text("!pause") + compressed(kHello) + compressed(kHello));
-    play.await_callback("SERVER_WRITEABLE ", 2);
-    peer.end_in_order();
-}
-
-} // namespace
-
-int main()
-{
-    return run("WebSocket", {
-        SESSION(an_upgrade_to_a_subprotocol),
-        SESSION(an_upgrade_to_no_subprotocol),
-        SESSION(an_upgrade_to_the_second_of_two_subprotocols),
-        SESSION(an_upgrade_to_a_subprotocol_that_does_not_exist),
-        SESSION(an_upgrade_to_something_else),
-        SESSION(an_upgrade_without_a_key),
-        SESSION(an_upgrade_of_another_version),
-        SESSION(an_upgrade_byte_by_byte),
-        SESSION(an_upgrade_after_a_request),
-        SESSION(a_message_in_the_segment_of_the_upgrade),
-        SESSION(everything_in_the_segment_of_the_upgrade),
-        SESSION(messages_one_after_the_other),
-        SESSION(messages_in_one_segment),
-        SESSION(a_message_byte_by_byte),
-        SESSION(a_message_in_fragments),
-        SESSION(a_message_of_some_pages),
-        SESSION(pings_and_pongs),
-        SESSION(the_program_pings),
-        SESSION(closed_with_a_reason),
-        SESSION(closed_without_a_code),
-        SESSION(closed_with_half_a_code),
-        SESSION(closed_with_a_code_that_is_not_for_the_wire),
-        SESSION(closed_right_after_a_message),
-        SESSION(a_message_after_the_close),
-        SESSION(half_closed_when_idle),
-        SESSION(half_closed_with_a_message),
-        SESSION(half_closed_with_the_close),
-        SESSION(half_closed_in_a_message),
-        SESSION(half_closed_while_much_is_sent),
-        SESSION(lost_when_idle),
-        SESSION(lost_in_a_message),
-        SESSION(reset_when_idle),
-        SESSION(reset_after_a_message),
-        SESSION(reset_while_much_is_sent),
-        SESSION(much_is_sent_to_a_slow_reader),
-        SESSION(a_mask_is_missing),
-        SESSION(an_opcode_that_is_reserved),
-        SESSION(a_bit_that_is_reserved),
-        SESSION(a_ping_that_is_too_long),
-        SESSION(a_continuation_of_nothing),
-        SESSION(text_that_is_not_utf8),
-        SESSION(the_program_closes),
-        SESSION(the_program_closes_and_the_peer_half_closes),
-        SESSION(the_program_closes_and_the_peer_does_not_care),
-        SESSION(the_program_closes_and_messages_still_come),
-        SESSION(the_program_drops_the_connection),
-        SESSION(the_program_closes_after_its_last_words),
-        SESSION(the_program_sets_a_timeout),
-        SESSION(the_program_writes_by_a_timer),
-        SESSION(the_program_does_not_read_for_some_time),
-        SESSION(the_program_does_not_read_what_came_with_its_stop),
-        SESSION(half_closed_while_the_program_does_not_read),
-        SESSION(an_idle_peer_answers_pings),
-        SESSION(an_idle_peer_answers_nothing),
-        SESSION(a_compressed_message),
-        SESSION(compressed_messages_in_one_segment),
-        SESSION(a_compressed_message_in_fragments),
-        SESSION(a_compressed_message_of_some_pages),
-        SESSION(little_that_is_much_when_inflated),
-        SESSION(compressed_data_that_is_broken),
-        SESSION(the_program_does_not_read_compressed_messages_for_some_time),
-    });
+int main() {
+    return run("WebSocket", kSessions);
 }
