@@ -212,7 +212,7 @@ void the_server_redirects(Play &play) {
     peer.accept_again();
     const std::string request = peer.request();
     play.saw(request.substr(0, request.find("\r\n")));
-    peer.answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    peer.answer("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello");
     peer.socket().receive_to_end();
 }
 
