@@ -83,8 +83,8 @@ class Nghttp(unittest.TestCase):
     def test_streams_side_by_side_are_all_answered(self, server):
         paths = [server.url + path for path in ("", "large", "events", "moved", "nowhere")]
         for options in ((), ("--no-dep",), ("--max-concurrent-streams=3",)):
-            codes = self.statuses(*options, "--multiply=10", *paths)
-            self.assertEqual(sorted(codes), sorted([200, 200, 200, 301, 404] * 10), options)
+            codes = self.statuses(*options, "--multiply=4", *paths)
+            self.assertEqual(sorted(codes), sorted([200, 200, 200, 301, 404] * 4), options)
 
     @each_server
     def test_bodies_side_by_side_are_all_counted(self, server):
@@ -93,7 +93,7 @@ class Nghttp(unittest.TestCase):
 
     @each_server
     def test_a_load_of_small_requests_is_answered(self, server):
-        got = self.h2load("--max-concurrent-streams=32", server.url, requests=REQUESTS, clients=20)
+        got = self.h2load("--max-concurrent-streams=20", server.url, requests=REQUESTS, clients=20)
         self.assertEqual(got, REQUESTS * len("<p>hello</p>\n"))
 
     @each_server
