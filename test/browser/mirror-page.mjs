@@ -5,15 +5,13 @@
 
 import assert from 'node:assert/strict';
 
-// A WebSocket handshake is answered so: over HTTP/1.1 as an upgrade (RFC 6455), over HTTP/2 as the
-// CONNECT of a stream (RFC 8441).
-export const OVER_HTTP1 = 101, OVER_HTTP2 = 200;
+import { webSocketHandshakes } from './chromium.mjs';
 
 const CANVAS = '#wslm_drawing canvas';
 
 export class MirrorPage {
   #page;
-  #handshakes = [];
+  #handshakes;
 
   static async open(browser, url) {
     const context = await browser.newContext({
@@ -22,17 +20,11 @@ export class MirrorPage {
     });
     const mirror = new MirrorPage();
     mirror.#page = await context.newPage();
-    await mirror.#watchHandshakes(await context.newCDPSession(mirror.#page));
+    mirror.#handshakes = await webSocketHandshakes(mirror.#page);
     await mirror.#page.goto(url);
     await mirror.#untilConnected();
     await mirror.#page.click('text=Mirror Demo');
     return mirror;
-  }
-
-  async #watchHandshakes(devtools) {
-    devtools.on('Network.webSocketHandshakeResponseReceived',
-      ({ response }) => this.#handshakes.push(response.status));
-    await devtools.send('Network.enable');
   }
 
   // The status that answered each WebSocket handshake.

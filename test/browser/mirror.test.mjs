@@ -1,31 +1,32 @@
 // What is drawn in one browser window shows in the others, to the pixel: lws's own test page and
 // mirror demo on Proton's buffers, in Chromium.
 //
-//   CHROMIUM           the browser (default /usr/bin/chromium)
-//   SCREENSHOT         where a picture of two windows is written; none without it
-//   UPDATE_SCREENSHOT  1: it is written to DOCS_SCREENSHOT instead
+//   LWS_PROTON_MIRROR       the server's program
+//   LWS_PROTON_MIRROR_ARGS  its arguments besides --port 0
+//   SCREENSHOT              where a picture of two windows is written; none without it
+//   UPDATE_SCREENSHOT       1: it is written to DOCS_SCREENSHOT instead
 
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 
-import { chromium } from 'playwright-core';
-
-import { MirrorPage, OVER_HTTP1, OVER_HTTP2, assertSamePixels, expectedPixels } from './mirror-page.mjs';
+import { OVER_HTTP1, OVER_HTTP2, launch } from './chromium.mjs';
+import { MirrorPage, assertSamePixels, expectedPixels } from './mirror-page.mjs';
 import { Server } from './server.mjs';
 
 const BLACK = '#000000', BLUE = '#0000ff', GREEN = '#20ff20', DARK_RED = '#802020';
 
 let browser;
 
+function startServer(t) {
+  const { LWS_PROTON_MIRROR, LWS_PROTON_MIRROR_ARGS } = process.env;
+  assert.ok(LWS_PROTON_MIRROR, 'LWS_PROTON_MIRROR names no program');
+  const args = (LWS_PROTON_MIRROR_ARGS ?? '').split(' ').filter(Boolean);
+  return Server.start(t, LWS_PROTON_MIRROR, args);
+}
+
 before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync',
-    ],
-  });
+  browser = await launch();
 });
 
 after(() => browser?.close());
@@ -82,7 +83,7 @@ async function pictureOfTwoWindows(left, right) {
 }
 
 test('what one of two windows draws, the other shows', async (t) => {
-  const server = await Server.start(t);
+  const server = await startServer(t);
   const [left, right] = [
     await MirrorPage.open(browser, server.url),
     await MirrorPage.open(browser, server.url),
@@ -117,7 +118,7 @@ test('what one of two windows draws, the other shows', async (t) => {
 });
 
 test('six windows that draw at once all end with the same picture', async (t) => {
-  const server = await Server.start(t);
+  const server = await startServer(t);
   const colours = [BLACK, BLUE, GREEN, DARK_RED, '#c000c0', '#e08000'];
   const mirrors = await Promise.all(colours.map(() => MirrorPage.open(browser, server.url)));
 

@@ -1,7 +1,4 @@
-// The program under test as a child process.
-//
-//   LWS_PROTON_MIRROR       its path
-//   LWS_PROTON_MIRROR_ARGS  its arguments besides --port 0
+// A program under test as a child process.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -28,8 +25,8 @@ export class Server {
   #log = '';
 
   // It does not outlive test `t`, however that ends.
-  static async start(t) {
-    const server = new Server();
+  static async start(t, program, args) {
+    const server = new Server(program, args);
     t.after(() => {
       if (server.#child.kill('SIGKILL')) console.error(`the server's log:\n${server.#log}`);
     });
@@ -37,10 +34,7 @@ export class Server {
     return server;
   }
 
-  constructor() {
-    const program = process.env.LWS_PROTON_MIRROR;
-    assert.ok(program, 'LWS_PROTON_MIRROR names no program');
-    const args = (process.env.LWS_PROTON_MIRROR_ARGS ?? '').split(' ').filter(Boolean);
+  constructor(program, args) {
     this.#child = spawn(program, ['--port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stdout.setEncoding('utf8').on('data', (text) => (this.#out += text));
     this.#child.stderr.setEncoding('utf8').on('data', (text) => (this.#log += text));
@@ -56,7 +50,7 @@ export class Server {
       while (!this.#out.includes('\n')) await once(this.#child.stdout, 'data');
     })();
     await within('ready line', Promise.race([line, died]));
-    const match = /^ready: (https?:\/\/localhost:\d+\/)\n$/.exec(this.#out);
+    const match = /^ready: (\w+:\/\/localhost:\d+\/)\n$/.exec(this.#out);
     assert.ok(match, `not a ready line: ${this.#out}`);
     this.url = match[1];
   }

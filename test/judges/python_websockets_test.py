@@ -61,8 +61,13 @@ async def fragments(message, fragment):
         yield message[at:at + fragment]
 
 
-async def echo(url, **options):
-    async with websockets.connect(url, max_size=None, **options) as connection:
+async def echo(url, compression, **options):
+    async with websockets.connect(url, max_size=None, compression=compression,
+                                  **options) as connection:
+        agreed = getattr(connection, "protocol", connection).extensions
+        if len(agreed) != (1 if compression else 0):
+            raise AssertionError(f"extensions {agreed} with compression {compression}")
+
         async def send():
             for message, fragment in Messages():
                 if fragment % 4:
@@ -76,6 +81,8 @@ async def echo(url, **options):
                     raise AssertionError(f"message {number} of seed {SEED} came back changed")
 
         await asyncio.gather(send(), receive())
+    if connection.close_code != 1000:
+        raise AssertionError(f"closed with {connection.close_code}")
 
 
 class Websockets(unittest.TestCase):

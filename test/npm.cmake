@@ -1,0 +1,33 @@
+# A directory of the build tree with Node.js programs and what they import from npm, which is
+# fetched once, and again only when the lock changes.
+#
+#   add_npm_directory(TARGET DIRECTORY SOURCE...)
+#
+# Beside CMakeLists.txt there are .npmrc, package.json and package-lock.json.
+function(add_npm_directory target directory)
+    set(lock .npmrc package.json package-lock.json)
+    list(TRANSFORM lock PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/")
+    set(modules "${directory}/node_modules.stamp")
+    add_custom_command(OUTPUT "${modules}"
+        COMMAND ${CMAKE_COMMAND} -E make_directory "${directory}"
+        COMMAND ${CMAKE_COMMAND} -E copy ${lock} "${directory}"
+        COMMAND ${CMAKE_COMMAND} -E chdir "${directory}"
+                npm ci --ignore-scripts --no-audit --no-fund --prefer-offline
+        COMMAND ${CMAKE_COMMAND} -E touch "${modules}"
+        DEPENDS ${lock}
+        COMMENT "npm ci"
+        VERBATIM)
+
+    set(copies)
+    foreach(source IN LISTS ARGN)
+        get_filename_component(source "${source}" ABSOLUTE)
+        get_filename_component(name "${source}" NAME)
+        add_custom_command(OUTPUT "${directory}/${name}"
+            COMMAND ${CMAKE_COMMAND} -E copy "${source}" "${directory}"
+            DEPENDS "${source}"
+            VERBATIM)
+        list(APPEND copies "${directory}/${name}")
+    endforeach()
+
+    add_custom_target(${target} ALL DEPENDS "${modules}" ${copies})
+endfunction()
