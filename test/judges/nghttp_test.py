@@ -87,13 +87,17 @@ class Nghttp(unittest.TestCase):
             self.assertEqual(sorted(codes), sorted([200, 200, 200, 301, 404] * 4), options)
 
     @each_server
+    def test_as_many_as_clients_open_before_they_know_the_limit_are_answered(self, server):
+        self.assertEqual(self.statuses("--multiply=100", server.url), [200] * 100)
+
+    @each_server
     def test_bodies_side_by_side_are_all_counted(self, server):
         answers = self.nghttp("--multiply=10", f"--data={self.large}", server.url + "body").text
         self.assertEqual(answers, f"{LARGE}\n" * 10)
 
     @each_server
     def test_a_load_of_small_requests_is_answered(self, server):
-        got = self.h2load("--max-concurrent-streams=20", server.url, requests=REQUESTS, clients=20)
+        got = self.h2load("--max-concurrent-streams=100", server.url, requests=REQUESTS, clients=20)
         self.assertEqual(got, REQUESTS * len("<p>hello</p>\n"))
 
     @each_server

@@ -228,6 +228,8 @@ main(int argc, char **argv)
 	info.port		= (int)port;
 	info.iface		= "127.0.0.1";
 	info.timeout_secs	= o.timeout_secs;
+	/* the one that a TLS handshake ends by, if it is shorter */
+	info.timeout_secs_ah_idle = o.timeout_secs;
 	info.protocols		= site_protocols;
 	info.mounts		= mounts;
 	info.ssl_ca_filepath	= o.client_ca;
