@@ -35,16 +35,17 @@ Certificates::Certificates() {
                      certificate("self")}));
     sign("localhost", "DNS:localhost,IP:127.0.0.1");
     sign("other.example", "DNS:other.example");
+    sign("expired", "DNS:localhost,IP:127.0.0.1", -1);
     sign("client", "DNS:client");
 }
 
-void Certificates::sign(const std::string &name, const std::string &alternatives) {
+void Certificates::sign(const std::string &name, const std::string &alternatives, int days) {
     const std::string request = directory_.file(name + ".csr"), extensions = name + ".ext";
     directory_.write(extensions, "subjectAltName=" + alternatives + "\n");
     openssl(new_key({"-subj", "/CN=" + name, "-keyout", key(name), "-out", request}));
-    openssl({"x509", "-req", "-days", "2", "-in", request, "-CA", authority(), "-CAkey",
-             key("authority"), "-CAcreateserial", "-extfile", directory_.file(extensions), "-out",
-             certificate(name)});
+    openssl({"x509", "-req", "-days", std::to_string(days), "-in", request, "-CA", authority(),
+             "-CAkey", key("authority"), "-CAcreateserial", "-extfile",
+             directory_.file(extensions), "-out", certificate(name)});
 }
 
 const Certificates &certificates() {

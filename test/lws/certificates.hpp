@@ -9,8 +9,8 @@
 
 namespace lws_test {
 
-// An authority and what it has signed: a server called "localhost" (and "127.0.0.1"), one called
-// "other.example", a client; and a server that has signed itself.
+// An authority and what it has signed: a server called "localhost" (and "127.0.0.1"), the same long
+// ago ("expired"), one called "other.example", a client; and a server that has signed itself.
 class Certificates {
 public:
     Certificates();
@@ -22,7 +22,7 @@ public:
     std::string key(const std::string &name) const { return directory_.file(name + ".key"); }
 
 private:
-    void sign(const std::string &name, const std::string &alternatives);
+    void sign(const std::string &name, const std::string &alternatives, int days = 2);
 
     e2e::TemporaryDirectory directory_;
 };

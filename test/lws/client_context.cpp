@@ -24,9 +24,11 @@ int client_callback(lws *wsi, lws_callback_reasons reason, void *, void *in, siz
         client->status = static_cast<int>(lws_http_client_http_response(wsi));
         client->established++;
         break;
-    case LWS_CALLBACK_CLIENT_ESTABLISHED:
     case LWS_CALLBACK_RAW_CONNECTED:
         client->established++;
+        break;
+    case LWS_CALLBACK_CLIENT_ESTABLISHED:
+        client->upgraded++;
         break;
     case LWS_CALLBACK_RECEIVE_CLIENT_HTTP: {
         char buffer[LWS_PRE + 4096];

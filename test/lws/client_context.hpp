@@ -19,7 +19,8 @@ namespace lws_test {
 struct Client {
     lws *wsi = nullptr;               // until it is destroyed
     std::vector<std::string> errors;  // the text of each CLIENT_CONNECTION_ERROR
-    int established = 0;
+    int established = 0;  // of ws too: lws tells of the answer to its request first
+    int upgraded = 0;     // ws
     int completed = 0;  // HTTP transactions
     int closed = 0;
     int status = 0;  // HTTP

@@ -76,9 +76,19 @@ int redirect(lws *wsi) {
     return lws_http_transaction_completed(wsi) ? -1 : 0;
 }
 
-int begin(lws *wsi, Request &request, const char *uri) {
+void note(lws *wsi) {
     TestServer &server = server_of(wsi);
     server.requests++;
+    server.http2 += lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_COLON_METHOD) > 0;
+    union lws_tls_cert_info_results name;
+    server.client = lws_tls_peer_cert_info(wsi, LWS_TLS_CERT_INFO_COMMON_NAME, &name,
+                                           sizeof(name.ns.name))
+                        ? ""
+                        : name.ns.name;
+}
+
+int begin(lws *wsi, Request &request, const char *uri) {
+    note(wsi);
     request = {};
     if (lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI)) {
         request.posted = new std::string;
@@ -127,6 +137,9 @@ int http(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len
     case LWS_CALLBACK_FILTER_NETWORK_CONNECTION:
         server_of(wsi).accepted++;
         break;
+    case LWS_CALLBACK_OPENSSL_PERFORM_CLIENT_CERT_VERIFICATION:
+        // Left to itself, lws takes any.
+        return !len;
     case LWS_CALLBACK_HTTP:
         return begin(wsi, *request, static_cast<const char *>(in));
     case LWS_CALLBACK_HTTP_BODY:
@@ -154,7 +167,7 @@ int echo(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len
     switch (reason) {
     case LWS_CALLBACK_ESTABLISHED:
         *session = {new std::deque<Message>, false, 0, false};
-        server_of(wsi).requests++;
+        note(wsi);
         break;
     case LWS_CALLBACK_RECEIVE:
         if (!session->partial)

@@ -19,7 +19,8 @@ struct TestServer {
     int accepted = 0;        // connections
     int requests = 0;        // HTTP, and upgrades to ws
     size_t most_queued = 0;  // bytes that an echo kept because its peer did not read
-    std::string sni;         // the vhost that the last request was for
+    int http2 = 0;           // those of the requests that came by HTTP/2
+    std::string client;      // the name in the certificate of the last request's client, if any
 
     // Adds it to the context; it has to outlive that.
     void start(Context &context, const Context::Creation &change = {});
