@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // HTTP clients and an lws server in one loop: bodies, flow control, redirects, POST, several
-// requests on one connection, HTTP proxies, and trying again.
+// requests on one connection, and trying again.
+#include "certificates.hpp"
 #include "client_context.hpp"
 #include "numbered_stream.hpp"
 #include "tcp_listener.hpp"
@@ -20,21 +21,47 @@ namespace {
 
 constexpr size_t kBig = 8 * 1024 * 1024;
 
+enum class Over { tcp, tls, http2 };
+constexpr Over kAll[] = {Over::tcp, Over::tls, Over::http2};
+
 // The context goes first: its clients and server have to outlive it.
 struct Scene {
+    const Over over;
+    const std::string authority = certificates().authority();
+    const std::string certificate = certificates().certificate("localhost");
+    const std::string key = certificates().key("localhost");
     TestServer server;
     std::deque<Client> clients;
     Context context;
 
-    Scene() { server.start(context); }
+    explicit Scene(Over o = Over::tcp)
+        : over(o), context([this](lws_context_creation_info &info) {
+              info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+              info.client_ssl_ca_filepath = authority.c_str();
+          }) {
+        server.start(context, [this](lws_context_creation_info &info) {
+            info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+            if (over == Over::tcp)
+                return;
+            info.ssl_cert_filepath = certificate.c_str();
+            info.ssl_private_key_filepath = key.c_str();
+        });
+    }
 
-    Client &get(const std::string &path, const Context::Connecting &change = {}) {
-        Client &client = clients.emplace_back();
+    void connect(Client &client, const std::string &path, const Context::Connecting &change = {}) {
         CHECK(context.connect(client, server.port, [&](lws_client_connect_info &info) {
             info.path = path.c_str();
+            if (over != Over::tcp) {
+                info.ssl_connection = LCCSCF_USE_SSL;
+                info.alpn = over == Over::http2 ? "h2" : "http/1.1";
+            }
             if (change)
                 change(info);
         }));
+    }
+    Client &get(const std::string &path, const Context::Connecting &change = {}) {
+        Client &client = clients.emplace_back();
+        connect(client, path, change);
         return client;
     }
     void await(const Client &client) {
@@ -49,15 +76,18 @@ std::string body_of(size_t length) {
 }
 
 void a_big_body_arrives_whole() {
-    Scene scene;
-    Client &client = scene.get("/body/" + std::to_string(kBig));
-    scene.await(client);
-    CHECK_EQ(client.status, 200);
-    CHECK(client.received == body_of(kBig));
+    for (const Over over : kAll) {
+        Scene scene(over);
+        Client &client = scene.get("/body/" + std::to_string(kBig));
+        scene.await(client);
+        CHECK_EQ(client.status, 200);
+        CHECK(client.received == body_of(kBig));
+        CHECK_EQ(scene.server.http2, over == Over::http2);
+    }
 }
 
-void a_client_that_stops_reading_stops_the_server() {
-    Scene scene;
+void check_rests_stop_the_server(Over over) {
+    Scene scene(over);
     lws_sorted_usec_list_t go_on = {};
     static Client *stopped;
     int stops = 0;
@@ -78,9 +108,7 @@ void a_client_that_stops_reading_stops_the_server() {
         }
         return 0;
     };
-    CHECK(scene.context.connect(client, scene.server.port, [](lws_client_connect_info &info) {
-        info.path = "/body/8388608";
-    }));
+    scene.connect(client, "/body/8388608");
     scene.context.serve_until("the body", [&] {
         most_buffered = std::max(most_buffered, scene.context.stats().buffer_bytes);
         return client.completed || client.ended();
@@ -90,6 +118,11 @@ void a_client_that_stops_reading_stops_the_server() {
     CHECK(client.received == body_of(kBig));
     // The windows of both ends.
     CHECK_LE(most_buffered, 4u * 64 * 1024);
+}
+
+void a_client_that_stops_reading_stops_the_server() {
+    for (const Over over : kAll)
+        check_rests_stop_the_server(over);
 }
 
 void headers_go_both_ways() {
@@ -153,8 +186,13 @@ void a_redirect_is_not_followed_if_so_told() {
     CHECK_EQ(client.status, 302);
 }
 
+// Over HTTP/2, lws makes one frame of what it is given, and no peer has to take a larger one.
+size_t most_of(Over over) {
+    return over == Over::http2 ? 16384 : 30000;
+}
+
 // Posts a body of the numbered stream, as much each time as the connection takes.
-void post(Client &client, size_t length) {
+void post(Client &client, Over over, size_t length) {
     auto sent = std::make_shared<size_t>(0);
     client.on = [=](lws *wsi, lws_callback_reasons reason, void *in, size_t len) {
         if (reason == LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER) {
@@ -168,8 +206,16 @@ void post(Client &client, size_t length) {
             lws_callback_on_writable(wsi);
         }
         if (reason == LWS_CALLBACK_CLIENT_HTTP_WRITEABLE && *sent < length) {
-            const std::string data =
-                numbered_stream::text(*sent, std::min<size_t>(length - *sent, 30000));
+            size_t most = std::min<size_t>(length - *sent, most_of(over));
+            // Over HTTP/2, what the peer's window takes; otherwise the room for it here.
+            const lws_fileofs_t allowance = lws_get_peer_write_allowance(wsi);
+            if (allowance >= 0)
+                most = std::min(most, static_cast<size_t>(allowance));
+            if (!most) {
+                lws_callback_on_writable(wsi);
+                return 0;
+            }
+            const std::string data = numbered_stream::text(*sent, most);
             std::vector<uint8_t> buffer(LWS_PRE + data.size());
             memcpy(buffer.data() + LWS_PRE, data.data(), data.size());
             *sent += data.size();
@@ -187,15 +233,15 @@ void post(Client &client, size_t length) {
 }
 
 void what_is_posted_comes_back() {
-    for (const size_t length : {size_t{1}, size_t{1000}, kBig}) {
-        Scene scene;
-        Client &client = scene.clients.emplace_back();
-        post(client, length);
-        CHECK(scene.context.connect(client, scene.server.port,
-                                    [](lws_client_connect_info &info) { info.method = "POST"; }));
-        scene.await(client);
-        CHECK(client.received == body_of(length));
-    }
+    for (const Over over : kAll)
+        for (const size_t length : {size_t{1}, size_t{1000}, kBig}) {
+            Scene scene(over);
+            Client &client = scene.clients.emplace_back();
+            post(client, over, length);
+            scene.connect(client, "/", [](lws_client_connect_info &info) { info.method = "POST"; });
+            scene.await(client);
+            CHECK(client.received == body_of(length));
+        }
 }
 
 void requests_for_one_place_share_a_connection() {

@@ -7,19 +7,15 @@
 
 namespace e2e {
 
-TlsClient::TlsClient(int port, const std::string &server_name)
-    : socket_(port), context_(SSL_CTX_new(TLS_client_method()), SSL_CTX_free),
-      ssl_(SSL_new(context_.get()), SSL_free)
+TlsStream::TlsStream(TcpSocket socket, SSL_CTX *context)
+    : socket_(std::move(socket)), context_(context, SSL_CTX_free),
+      ssl_(SSL_new(context), SSL_free)
 {
     CHECK(ssl_);
     SSL_set_fd(ssl_.get(), socket_.fd());
-    if (!server_name.empty())
-        SSL_set_tlsext_host_name(ssl_.get(), server_name.c_str());
-    CHECK_EQ(socket_.await_connected(), 0);
-    CHECK(complete("the TLS handshake", [&] { return SSL_connect(ssl_.get()); }) > 0);
 }
 
-template <typename Call> int TlsClient::complete(const char *what, Call call)
+template <typename Call> int TlsStream::complete(const char *what, Call call)
 {
     const Deadline deadline;
     while (true) {
@@ -39,8 +35,54 @@ template <typename Call> int TlsClient::complete(const char *what, Call call)
             return 0;
         }
         if (!ready)
-            FAIL(std::string("the server leaves unfinished: ") + what);
+            FAIL(std::string("the peer leaves unfinished: ") + what);
     }
+}
+
+void TlsStream::send_all(std::string_view data)
+{
+    if (!complete("taking bytes", [&] {
+            return SSL_write(ssl_.get(), data.data(), static_cast<int>(data.size()));
+        }))
+        FAIL("the peer closed the connection");
+}
+
+std::string TlsStream::receive_some()
+{
+    std::string block(65536, '\0');
+    const int got = complete("an answer", [&] {
+        return SSL_read(ssl_.get(), block.data(), static_cast<int>(block.size()));
+    });
+    block.resize(static_cast<size_t>(got));
+    return block;
+}
+
+std::string TlsStream::receive_to_end()
+{
+    std::string all;
+    for (std::string block; !(block = receive_some()).empty();)
+        all += block;
+    return all;
+}
+
+void TlsStream::end()
+{
+    // 0: sent, and the peer's own is not here yet.
+    SSL_shutdown(ssl_.get());
+}
+
+bool TlsStream::ended_by_peer() const
+{
+    return SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN;
+}
+
+TlsClient::TlsClient(int port, const std::string &server_name)
+    : TlsStream(TcpSocket(port), SSL_CTX_new(TLS_client_method()))
+{
+    if (!server_name.empty())
+        SSL_set_tlsext_host_name(ssl_.get(), server_name.c_str());
+    CHECK_EQ(socket_.await_connected(), 0);
+    CHECK(complete("the TLS handshake", [&] { return SSL_connect(ssl_.get()); }) > 0);
 }
 
 std::string TlsClient::server_common_name() const
@@ -54,30 +96,12 @@ std::string TlsClient::server_common_name() const
     return name;
 }
 
-void TlsClient::send_all(std::string_view data)
+TlsServer::TlsServer(TcpSocket accepted, const std::string &certificate, const std::string &key)
+    : TlsStream(std::move(accepted), SSL_CTX_new(TLS_server_method()))
 {
-    if (!complete("taking bytes", [&] {
-            return SSL_write(ssl_.get(), data.data(), static_cast<int>(data.size()));
-        }))
-        FAIL("the server closed the connection");
-}
-
-std::string TlsClient::receive_some()
-{
-    std::string block(65536, '\0');
-    const int got = complete("an answer", [&] {
-        return SSL_read(ssl_.get(), block.data(), static_cast<int>(block.size()));
-    });
-    block.resize(static_cast<size_t>(got));
-    return block;
-}
-
-std::string TlsClient::receive_to_end()
-{
-    std::string all;
-    for (std::string block; !(block = receive_some()).empty();)
-        all += block;
-    return all;
+    CHECK(SSL_use_certificate_file(ssl_.get(), certificate.c_str(), SSL_FILETYPE_PEM) > 0);
+    CHECK(SSL_use_PrivateKey_file(ssl_.get(), key.c_str(), SSL_FILETYPE_PEM) > 0);
+    CHECK(complete("the TLS handshake", [&] { return SSL_accept(ssl_.get()); }) > 0);
 }
 
 } // namespace e2e
