@@ -28,6 +28,8 @@ struct Scene {
               info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
               info.client_ssl_ca_filepath = authority.c_str();
               info.timeout_secs = timeout_secs;
+              // That of a raw client.
+              info.connect_timeout_secs = timeout_secs;
           }) {}
 
     void connect(const char *method = "GET") {

@@ -1,6 +1,7 @@
 # Clients: the tests' context, their peers and the names they look up.
 
-add_library(lws_client_support STATIC certificates.cpp client_context.cpp test_server.cpp)
+add_library(lws_client_support STATIC
+    certificates.cpp client_context.cpp raw_server.cpp test_server.cpp)
 target_link_libraries(lws_client_support PUBLIC Threads::Threads
     ${CMAKE_DL_LIBS} e2e_support lws::websockets lws_proton)
 
@@ -17,6 +18,7 @@ add_client_test(errors name_service.cpp)
 add_client_test(close name_service.cpp)
 add_client_test(http)
 add_client_test(proxy name_service.cpp)
+add_client_test(raw)
 add_client_test(tls)
 add_client_test(tls_stream)
 add_client_test(ws)
