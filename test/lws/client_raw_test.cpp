@@ -57,6 +57,8 @@ struct Scene {
     }
 };
 
+// lws sends no more at once for a protocol without a tx_packet_size, and keeps the rest.
+constexpr size_t kMostAtOnce = 4096;
 // What a record adds to its bytes, at most.
 constexpr size_t kTlsOverhead = 64;
 
@@ -74,7 +76,7 @@ struct Sender {
         const size_t room = static_cast<size_t>(lws_get_peer_write_allowance(wsi));
         const size_t most = room > kTlsOverhead ? room - kTlsOverhead : 0;
         const std::string data =
-            numbered_stream::text(sent, std::min<size_t>({length - sent, most, 16000}));
+            numbered_stream::text(sent, std::min<size_t>({length - sent, most, kMostAtOnce}));
         std::vector<uint8_t> buffer(LWS_PRE + data.size());
         memcpy(buffer.data() + LWS_PRE, data.data(), data.size());
         sent += data.size();
