@@ -254,6 +254,8 @@ struct Adopted {
     // Puts in what it takes of the stream from `position` on; how much.
     size_t feed(size_t position, size_t length) {
         const pn_rwbytes_t in = lws_proton_driver_read_buffer(driver);
+        if (!in.size)
+            return 0;
         const std::string data = numbered_stream::text(position, std::min(in.size, length));
         memcpy(in.start, data.data(), data.size());
         lws_proton_driver_read_done(driver, data.size());
