@@ -5,18 +5,19 @@
 //   LWS_EXAMPLES_SOURCE    its minimal-examples/
 //   LOCAL_NET_LIBRARY      local_net.cpp
 
-import assert from 'node:assert/strict';
-import { readdir, readFile, rm, mkdtemp } from 'node:fs/promises';
+import { rm, mkdtemp } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { httpServers } from './examples/http-servers.mjs';
+import { wsClients } from './examples/ws-clients.mjs';
+import { wsServers } from './examples/ws-servers.mjs';
 import { Scene, makeCertificate } from './scene.mjs';
 
 const build = process.env.LWS_EXAMPLES_BUILD;
 const source = process.env.LWS_EXAMPLES_SOURCE;
-const table = { ...httpServers };
+const table = { ...httpServers, ...wsServers, ...wsClients };
 
 // Examples wait for each other's timers more than for a processor.
 describe('examples', { concurrency: 4 }, () => {
@@ -39,10 +40,9 @@ describe('examples', { concurrency: 4 }, () => {
         passed = true;
       } finally {
         await scene.end(passed).catch((error) => {
-          console.error(scene.logs);
+          passed = false;
           throw error;
-        });
-        if (!passed) console.error(scene.logs);
+        }).finally(() => passed || console.error(scene.logs));
       }
     });
   }

@@ -3,13 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import tls from 'node:tls';
 import { promisify } from 'node:util';
-import WebSocket from 'ws';
+import WebSocket, { WebSocketServer } from 'ws';
 
 import { LocalNet, Program } from './program.mjs';
 
@@ -46,6 +48,7 @@ export class Scene {
     await mkdir(network);
     scene.net = new LocalNet(network);
     scene.signal = scene.#abort.signal;
+    setMaxListeners(0, scene.signal);
     scene.#timer = setTimeout(() => scene.#abort.abort(new Error('too slow')), PATIENCE_MS);
     return scene;
   }
@@ -100,6 +103,31 @@ export class Scene {
     return server;
   }
 
+  // What a program needs to trust the servers here.
+  get trust() {
+    return { SSL_CERT_FILE: this.certificate.certFile };
+  }
+
+  // A WebSocket server on `port`; its `connection` is who connects first.
+  async websocketServer(port, { overTls = true, ...options } = {}) {
+    const http1 = http.createServer();
+    // Without ALPN: one example offers what is no protocol.
+    const server = overTls ? tls.createServer(this.certificate) : http1;
+    if (overTls) server.on('secureConnection', (socket) => http1.emit('connection', socket));
+    const websockets = new WebSocketServer({ server: http1, ...options });
+    const first = once(websockets, 'connection', { signal: this.signal });
+    const connection = first.then(([socket]) => this.#received(socket));
+    connection.catch(() => {});
+    await this.serve(port, server);
+    return { connection };
+  }
+
+  #received(socket) {
+    this.#cleanups.push(() => socket.terminate());
+    return new Received(
+      socket, 'message', (data, binary) => (binary ? data : data.toString()), this.signal);
+  }
+
   // curl's answer: { status, type, version, location, body }.
   async curl(url, { port = 7681, scheme = 'http', args = [] } = {}) {
     const real = await this.port(port);
@@ -128,9 +156,7 @@ export class Scene {
       rejectUnauthorized: false,
       ...options,
     });
-    this.#cleanups.push(() => socket.terminate());
-    const received = new Received(
-      socket, 'message', (data, binary) => (binary ? data : data.toString()), this.signal);
+    const received = this.#received(socket);
     await once(socket, 'open', { signal: this.signal });
     return received;
   }
@@ -162,7 +188,8 @@ export class Scene {
   }
 
   get logs() {
-    return this.#programs.map(({ name, log }) => `--- ${name}\n${log}`).join('\n');
+    const logs = this.#programs.map(({ name, log }) => `--- ${name}\n${log}`).join('\n');
+    return `=== ${this.name}\n${logs}\n=== end of ${this.name}`;
   }
 }
 

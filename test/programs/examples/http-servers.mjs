@@ -2,27 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
 
-// GET of `url` is the file `name` of the example, byte for byte.
-async function serves(scene, example, name, url, options) {
-  const answer = await scene.curl(url, options);
-  assert.equal(answer.status, 200, url);
-  assert.ok(answer.body.equals(await scene.file(example, name)), `${url} is ${name}`);
-  return answer;
-}
-
-async function servesItsPages(scene, example, options) {
-  await serves(scene, example, 'mount-origin/index.html', '/', options);
-  await serves(
-    scene, example, 'mount-origin/libwebsockets.org-logo.svg', '/libwebsockets.org-logo.svg',
-    options);
-  const { status, location } = await scene.curl('/no-such-page', options);
-  // Some have a page of their own for this, and redirect to it.
-  assert.ok(status === 404 || (status === 302 && location.endsWith('/404.html')), `${status}`);
-}
+import { overTls, serves, servesItsPages } from './pages.mjs';
 
 const pages = (args, options) => ({
   async probe(scene, { program, example }) {
@@ -30,8 +13,6 @@ const pages = (args, options) => ({
     await servesItsPages(scene, example, options);
   },
 });
-
-const overTls = { scheme: 'https' };
 
 async function takesForm(scene, form, options) {
   const answer = await scene.curl('/form1', { ...options, args: form });
@@ -98,7 +79,7 @@ export const httpServers = {
       const file = path.join(await scene.directory(example), 'mount-origin/drop.svg');
       const upload = [...user, '--form', `file=@${file};filename=drop.zip`, '--http1.1'];
       assert.equal((await scene.curl('/upload/x', { ...overTls, args: upload })).status, 200);
-      const { body } = await scene.curl('/get/drop.zip', { ...overTls, args: user });
+      const { body } = await scene.curl('/get/user1/drop.zip', { ...overTls, args: user });
       assert.ok(body.equals(await readFile(file)));
     },
   },
@@ -224,7 +205,7 @@ export const httpServers = {
       const large = 'from upstream '.repeat(100_000);
       await scene.serve(443, https.createServer(scene.certificate, (request, response) =>
         response.end(request.url === '/large' ? large : `upstream ${request.url}`)));
-      await scene.start(program, example, [], { SSL_CERT_FILE: scene.certificate.certFile });
+      await scene.start(program, example, [], scene.trust);
       for (const args of [[], ['--http1.1']]) {
         const page = await scene.curl('/page', { ...overTls, args });
         assert.equal(page.body.toString(), 'upstream /page');
