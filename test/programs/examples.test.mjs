@@ -10,14 +10,16 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
+import { httpClients } from './examples/http-clients.mjs';
 import { httpServers } from './examples/http-servers.mjs';
+import { raw } from './examples/raw.mjs';
 import { wsClients } from './examples/ws-clients.mjs';
 import { wsServers } from './examples/ws-servers.mjs';
 import { Scene, makeCertificate } from './scene.mjs';
 
 const build = process.env.LWS_EXAMPLES_BUILD;
 const source = process.env.LWS_EXAMPLES_SOURCE;
-const table = { ...httpServers, ...wsServers, ...wsClients };
+const table = { ...httpServers, ...httpClients, ...wsServers, ...wsClients, ...raw };
 
 // Examples wait for each other's timers more than for a processor.
 describe('examples', { concurrency: 4 }, () => {

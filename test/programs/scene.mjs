@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { once, setMaxListeners } from 'node:events';
 import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import http from 'node:http';
+import http2 from 'node:http2';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -106,6 +107,12 @@ export class Scene {
   // What a program needs to trust the servers here.
   get trust() {
     return { SSL_CERT_FILE: this.certificate.certFile };
+  }
+
+  // An HTTP/2 and HTTP/1.1 server on `port`.
+  async pageServer(port, answer) {
+    const options = { ...this.certificate, allowHTTP1: true };
+    return this.serve(port, http2.createSecureServer(options, answer));
   }
 
   // A WebSocket server on `port`; its `connection` is who connects first.
