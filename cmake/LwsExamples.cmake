@@ -31,8 +31,7 @@ set(lws_proton_examples_options
     -DLWS_WITH_COSE=ON
     -DLWS_WITH_SECURE_STREAMS=ON
     -DLWS_WITH_SECURE_STREAMS_CPP=ON
-    -DLWS_WITH_SECURE_STREAMS_AUTH_SIGV4=ON
-    -DLWS_WITH_SS_DIRECT_PROTOCOL_STR=ON)
+    -DLWS_WITH_SECURE_STREAMS_AUTH_SIGV4=ON)
 
 ExternalProject_Add(lws-examples
     SOURCE_DIR "${lws-examples-src_DIR}"

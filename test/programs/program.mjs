@@ -1,9 +1,12 @@
 // One program of libwebsockets, run on Proton in a network of its own (local_net.cpp).
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readlink, symlink } from 'node:fs/promises';
 import { watch } from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
 
 const onProton = /libwebsockets-evlib_proton\.so$/m;
 
@@ -45,16 +48,21 @@ export class Program {
   #child;
   #listeners = new Set();
   log = '';
+  output = '';
   ended = false;
 
-  constructor(file, args, { cwd, net, environment = {}, signal }) {
+  constructor(file, args, { cwd, net, environment = {}, input = '', signal }) {
+    this.file = file;
     this.name = path.basename(file);
     this.signal = signal;
     this.#child = spawn(file, ['--proton', ...args], {
       cwd,
       env: { ...process.env, ...net.environment, ...environment },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: 'pipe',
     });
+    this.#child.stdin.on('error', () => {});
+    this.#child.stdin.end(input);
+    this.#child.stdout.on('data', (text) => (this.output += text));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream.setEncoding('utf8');
       stream.on('data', (text) => {
@@ -98,7 +106,10 @@ export class Program {
     if (!this.ended) this.#child.kill(how);
   }
 
-  wasOnProton() {
-    return onProton.test(this.log);
+  // Nothing can be on Proton in a program without a context.
+  async wasOnProton() {
+    if (onProton.test(this.log)) return true;
+    const { stdout } = await run('nm', ['--dynamic', '--undefined-only', this.file]);
+    return !stdout.includes('lws_create_context');
   }
 }

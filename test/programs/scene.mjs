@@ -18,11 +18,13 @@ import { LocalNet, Program } from './program.mjs';
 
 const run = promisify(execFile);
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 // A key and a certificate for every host that an example names, trusted by itself.
 export async function makeCertificate(directory) {
-  const hosts = ['localhost', 'warmcat.com', 'libwebsockets.org', 'fstream.binance.com'];
+  const hosts = ['localhost', 'warmcat.com', 'libwebsockets.org', 'httpbin.org',
+    'fstream.binance.com', 'sstest2020.s3.amazonaws.com', 'alexa.na.gateway.devices.a2z.com',
+    'api.amazon.com'];
   const names = [...hosts.map((host) => `DNS:${host}`), 'IP:127.0.0.1'].join(',');
   const key = path.join(directory, 'key.pem');
   const cert = path.join(directory, 'cert.pem');
@@ -64,14 +66,23 @@ export class Scene {
     return this.#directories.get(example);
   }
 
-  async start(program, example, args = [], environment = {}) {
+  async start(program, example, args = [], environment = {}, input = '') {
     const started = new Program(path.join(this.build, 'bin', program), args, {
       cwd: await this.directory(example),
       net: this.net,
       environment,
+      input,
       signal: this.signal,
     });
     this.#programs.push(started);
+    return started;
+  }
+
+  // What a program that ends by itself says; it has to end well.
+  async run(program, example, args, input) {
+    const started = await this.start(program, example, args, {}, input);
+    const ended = once(this.signal, 'abort').then(() => 'not at all');
+    assert.equal(await Promise.race([started.exit, ended]), 0, `${program} ended`);
     return started;
   }
 
@@ -106,7 +117,11 @@ export class Scene {
 
   // What a program needs to trust the servers here.
   get trust() {
-    return { SSL_CERT_FILE: this.certificate.certFile };
+    const { LOCAL_NET_LIBRARY, LOCAL_TRUST_LIBRARY } = process.env;
+    return {
+      SSL_CERT_FILE: this.certificate.certFile,
+      LD_PRELOAD: `${LOCAL_NET_LIBRARY}:${LOCAL_TRUST_LIBRARY}`,
+    };
   }
 
   // An HTTP/2 and HTTP/1.1 server on `port`.
@@ -185,7 +200,7 @@ export class Scene {
       if (!passed) return;
       assert.ok(this.#programs.length > 0, 'no program was started');
       for (const program of this.#programs) {
-        assert.ok(program.wasOnProton(), `${program.name} did not run on Proton`);
+        assert.ok(await program.wasOnProton(), `${program.name} did not run on Proton`);
         assert.equal(typeof program.status, 'number', `${program.name}: ${program.status}`);
       }
     } finally {
