@@ -61,6 +61,13 @@ class Nghttp(unittest.TestCase):
             self.assertEqual(sha256(self.site.store / "body"), sha256(self.large))
 
     @each_server
+    def test_a_body_that_is_not_wanted_ends_no_other_stream(self, server):
+        paths = ("nowhere", "", "body", "secret/")
+        codes = self.statuses(f"--data={self.large}", *(server.url + path for path in paths))
+        self.assertEqual(sorted(codes), [200, 200, 200, 404])
+        self.assertEqual(self.nghttp(server.url).text, "<p>hello</p>\n")
+
+    @each_server
     def test_headers_of_any_table_size_are_understood(self, server):
         for size in (0, 1, 4096, 1 << 20):
             self.assertEqual(self.statuses(f"--header-table-size={size}",

@@ -43,8 +43,7 @@ class WebSocket:
 
     def send(self, payload):
         """As one message, which has to fit into the credit."""
-        self.session.h2.send_data(self.stream, self._ws.send(BytesMessage(payload)))
-        self.session.flush()
+        self.session.send(self.frame(BytesMessage(payload)))
 
     def credit(self):
         return self.session.h2.local_flow_control_window(self.stream)
@@ -55,9 +54,12 @@ class WebSocket:
         self.unread.clear()
         self.session.flush()
 
+    def frame(self, event):
+        self.session.h2.send_data(self.stream, self._ws.send(event))
+        return self.session.h2.data_to_send()
+
     def close(self):
-        self.session.h2.send_data(self.stream, self._ws.send(CloseConnection(1000)))
-        self.session.flush()
+        self.session.send(self.frame(CloseConnection(1000)))
         self.session.until(lambda: self.closed is not None)
 
 
@@ -83,7 +85,10 @@ class Session:
         self._socket.close()
 
     def flush(self):
-        self._socket.sendall(self.h2.data_to_send())
+        self.send(self.h2.data_to_send())
+
+    def send(self, octets):
+        self._socket.sendall(octets)
 
     def until(self, condition):
         while not condition():
@@ -177,6 +182,18 @@ class H2(unittest.TestCase):
             socket.read()
             socket.close()
             self.assertEqual(socket.closed, 1000)
+
+    def test_the_end_of_one_leaves_a_frame_of_another_alone(self):
+        payload = os.urandom(10_000)
+        with self.session() as session:
+            ends, stays = session.websocket(), session.websocket()
+            end, frame = ends.frame(CloseConnection(1000)), stays.frame(BytesMessage(payload))
+            session.send(end + frame[:5_000])
+            session.until(lambda: ends.closed)
+            session.send(frame[5_000:])
+            session.until(lambda: len(stays.received) == len(payload))
+            self.assertEqual(stays.received, payload)
+            stays.close()
 
 
 if __name__ == "__main__":
