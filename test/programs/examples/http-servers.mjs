@@ -171,6 +171,7 @@ export const httpServers = {
     example: 'http-server/minimal-http-server-h2-long-poll',
     async probe(scene, { program, example }) {
       const server = await scene.start(program, example);
+      await scene.port(7681);
       const client = await scene.start(
         'lws-minimal-http-client', 'http-client/minimal-http-client', ['-l', '--long-poll', '-j']);
       await client.logged(/RECEIVE_CLIENT_HTTP_READ: read \d+/);

@@ -1,7 +1,7 @@
 // minimal-examples/secure-streams, and those of api-tests that ask the same services.
 
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 
@@ -43,7 +43,15 @@ export const secureStreams = {
   },
   'lws-minimal-secure-streams-cpp': {
     example: 'secure-streams/minimal-secure-streams-cpp',
-    ...asks([/^GET warmcat\.com \/test-a\.bin/]),
+    async probe(scene, { program, example }) {
+      const download = '/tmp/test-a.bin'; // compiled in
+      try {
+        await asks([/^GET warmcat\.com \/test-a\.bin/]).probe(scene, { program, example });
+        assert.equal(await readFile(download, 'utf8'), page);
+      } finally {
+        await rm(download, { force: true });
+      }
+    },
   },
   'lws-minimal-secure-streams-hugeurl': {
     example: 'secure-streams/minimal-secure-streams-hugeurl',
