@@ -504,6 +504,8 @@ main(int argc, char **argv)
 	memset(&info, 0, sizeof(info));
 	info.options	= LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
 			  LWS_SERVER_OPTION_VALIDATE_UTF8 |
+			  /* a session that is resumed has other callbacks */
+			  LWS_SERVER_OPTION_DISABLE_TLS_SESSION_CACHE |
 			  LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
 #if defined(LWS_PROTON)
 	info.options	|= LWS_SERVER_OPTION_PROTON;

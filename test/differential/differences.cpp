@@ -27,6 +27,9 @@ constexpr char kInWords[] =
     "A client hears in words why it got no answer; stock says an errno's number, or less "
     "(docs/design.md)";
 
+constexpr char kCertificate[] =
+    "Patch \"tls: say in words what is wrong with a server's certificate\"";
+
 constexpr char kUnread[] =
     "Stock closes with bytes unread, which resets the peer; on Proton they have been read "
     "(docs/design.md)";
@@ -198,6 +201,13 @@ const Difference kDifferences[] = {
      kEndsWhatItFails,
      {
          "- 1 SERVER_WRITEABLE protocol=echo",
+     },
+     false},
+    {"the_certificate_is_not_trusted",
+     kCertificate,
+     {
+         "- 2 CLIENT_CONNECTION_ERROR protocol=client text=97:#54744240ff7f8b1b",
+         "+ 2 CLIENT_CONNECTION_ERROR protocol=client text=87:#7a4e43fa140f136a",
      },
      false},
     {"a_get_that_the_server_drops",

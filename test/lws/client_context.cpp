@@ -21,6 +21,7 @@ int client_callback(lws *wsi, lws_callback_reasons reason, void *, void *in, siz
         client->errors.emplace_back(in ? std::string(static_cast<char *>(in), len).c_str() : "");
         break;
     case LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP:
+        client->wsi = wsi;  // over HTTP/2 the stream: it was the connection's
         client->status = static_cast<int>(lws_http_client_http_response(wsi));
         client->established++;
         break;

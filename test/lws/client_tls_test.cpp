@@ -317,6 +317,20 @@ void a_session_is_not_resumed_with_another_host() {
           std::vector<bool>{false});
 }
 
+// Resumed, it would not be checked again.
+void a_session_of_a_server_that_was_let_pass_is_not_for_others() {
+    Setup setup;
+    setup.server = "self";
+    Scene scene(setup);
+    const Context::Connecting let_pass = [](lws_client_connect_info &info) {
+        info.ssl_connection |= LCCSCF_ALLOW_SELFSIGNED;
+    };
+    CHECK(resumed(scene, 2, let_pass) == std::vector<bool>({false, true}));
+    const Client &strict = scene.connect();
+    scene.await(strict);
+    check_refused(strict, "self-signed certificate");
+}
+
 void a_vhost_may_keep_no_sessions() {
     Setup setup;
     setup.client_options = LWS_SERVER_OPTION_DISABLE_TLS_SESSION_CACHE;
@@ -353,6 +367,7 @@ int main() {
         E2E_TEST(a_client_with_a_certificate_of_its_own_making_is_refused),
         E2E_TEST(a_session_is_resumed),
         E2E_TEST(a_session_is_not_resumed_with_another_host),
+        E2E_TEST(a_session_of_a_server_that_was_let_pass_is_not_for_others),
         E2E_TEST(a_vhost_may_keep_no_sessions),
         E2E_TEST(as_many_sessions_are_kept_as_lws_says),
     };

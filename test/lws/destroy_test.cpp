@@ -128,12 +128,14 @@ void check_destroy_on(const Occasion &occasion, int threads) {
                 return 0;
             },
             threads);
+        const int port = server.port();
+        Peers peers(server, happening);
         for (int i = 0; i < 3; i++) {
-            auto client = std::make_unique<WsClient>(server.port(), "echo");
+            auto client = std::make_unique<WsClient>(port, "echo");
             client->await_open();
             server.run([&] { bystanders.push_back(std::move(client)); });
         }
-        Peers(server, happening).until(happened);
+        peers.until(happened);
         server.await_destroyed();
     }
     for (auto &client : bystanders)
