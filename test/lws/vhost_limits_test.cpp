@@ -3,7 +3,10 @@
 // What a vhost and a context limit: connections, and the windows of each.
 #include "server.hpp"
 
+#include "own_process.hpp"
+
 #include <algorithm>
+#include <cstdio>
 #include <memory>
 
 namespace {
@@ -60,6 +63,30 @@ void with_several_threads_too() {
     check_limit(3);
 }
 
+// Proton's object, the glue's, and no buffer.
+void those_that_wait_cost_little() {
+    constexpr size_t kClients = 500, kMostKib = kClients * 8;
+    lws_context_creation_info info = {};
+    info.fd_limit_per_thread = 10;
+    Server server(info);
+    std::vector<std::unique_ptr<TcpSocket>> clients;
+    const auto connect = [&](size_t count) {
+        for (size_t i = 0; i < count; i++) {
+            clients.push_back(std::make_unique<TcpSocket>(server.port()));
+            clients.back()->await_writable();
+        }
+        server.await_connections(clients.size());
+    };
+    connect(50);
+    const size_t before = e2e::own_rss_kib();
+    connect(kClients);
+    const size_t grown = e2e::own_rss_kib() - before;
+    printf("             %zu waiting connections: %zu KiB\n", kClients, grown);
+#if !defined(LWS_PROTON_SANITIZE)
+    CHECK_LE(grown, kMostKib);
+#endif
+}
+
 void a_vhost_has_the_windows_that_its_pvo_says() {
     const lws_protocol_vhost_options tx = {nullptr, nullptr, "tx-window", "131072"};
     const lws_protocol_vhost_options rx = {&tx, nullptr, "rx-window", "16384"};
@@ -104,6 +131,7 @@ int main() {
     const CMUnitTest tests[] = {
         E2E_TEST(connections_over_the_limit_wait_and_none_is_lost),
         E2E_TEST(with_several_threads_too),
+        E2E_TEST(those_that_wait_cost_little),
         E2E_TEST(a_vhost_has_the_windows_that_its_pvo_says),
         E2E_TEST(a_pvo_that_cannot_be_had_fails_the_vhost_and_says_why),
     };
