@@ -20,10 +20,14 @@ function(add_npm_directory target directory)
 
     set(copies)
     foreach(source IN LISTS ARGN)
+        # What is below keeps its place, what is from elsewhere comes to the top.
+        set(name "${source}")
+        if(IS_ABSOLUTE "${source}" OR source MATCHES "^\\.\\.")
+            get_filename_component(name "${source}" NAME)
+        endif()
         get_filename_component(source "${source}" ABSOLUTE)
-        get_filename_component(name "${source}" NAME)
         add_custom_command(OUTPUT "${directory}/${name}"
-            COMMAND ${CMAKE_COMMAND} -E copy "${source}" "${directory}"
+            COMMAND ${CMAKE_COMMAND} -E copy "${source}" "${directory}/${name}"
             DEPENDS "${source}"
             VERBATIM)
         list(APPEND copies "${directory}/${name}")
