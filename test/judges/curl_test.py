@@ -2,6 +2,7 @@
 
 import functools
 import json
+import subprocess
 import unittest
 
 from judge import Site, run, sha256
@@ -130,6 +131,18 @@ class Curl(unittest.TestCase):
         _, events = self.fetch(*options, server.url + "events")
         expected = "".join(f"id: {n}\ndata: event {n}\n\n" for n in range(20))
         self.assertEqual(events.decode(), expected)
+
+    @each_way
+    def test_a_long_poll_is_answered_when_there_is_something_to_tell(self, server, options, _):
+        polls = [subprocess.Popen(["curl", "--silent", "--cacert", self.site.authority.cert,
+                                   "--max-time", "60", *options, server.url + "poll"],
+                                  stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        # Those that are there are told, the others have not come yet.
+        told = 0
+        while told < len(polls) and any(poll.poll() is None for poll in polls):
+            told += int(self.fetch(*options, server.url + "tell")[1])
+        answers = [poll.communicate()[0] for poll in polls]
+        self.assertTrue(all(answer.startswith("told ") for answer in answers), answers)
 
     @each_way
     def test_a_redirect_is_told(self, server, options, _):
