@@ -42,10 +42,6 @@ set(lws_proton_library "${lws_proton_prefix}/${lws_proton_libdir}/liblws_proton.
 set(lws_library "${lws_proton_prefix}/${lws_proton_libdir}/libwebsockets-proton.so")
 file(RELATIVE_PATH lws_bin_to_lib "/prefix/bin" "/prefix/${lws_proton_libdir}")
 string(REPLACE ";" " " lws_c_flags "${lws_proton_sanitize_flags}")
-# Sanitized, gcc takes lengths that libwebsockets' test server has checked for possible ones.
-if(LWS_PROTON_SANITIZE)
-    string(APPEND lws_c_flags " -Wno-format-overflow")
-endif()
 # libwebsockets has races of its own between its service threads, which it takes for harmless: the
 # thread sanitizer is to look at our code only.
 if(LWS_PROTON_SANITIZE MATCHES "thread")
@@ -58,11 +54,6 @@ if(LWS_PROTON_SANITIZE)
 endif()
 # OpenSSL's macros put the name of the source file into the library.
 string(APPEND lws_c_flags " -fmacro-prefix-map=${lws-src_DIR}/=")
-
-# What the sanitizers put into the code makes the compiler warn of what cannot happen.
-if(LWS_PROTON_SANITIZE)
-    list(APPEND lws_proton_lws_options -DDISABLE_WERROR=ON)
-endif()
 
 ExternalProject_Add(lws
     SOURCE_DIR "${lws-src_DIR}"

@@ -72,7 +72,7 @@ usage(FILE *to)
 	fprintf(to,
 		"usage: " PROGRAM " [option]...\n"
 		"\n"
-		"Echoes WebSocket messages, on the loopback addresses.\n"
+		"Echoes WebSocket messages, on 127.0.0.1.\n"
 		"\n"
 		"  --port N          listen on port N, 0 picks a free one (default %d)\n"
 		"  --threads N       service threads, at most %d (default 1)\n"

@@ -5,8 +5,8 @@
  *
  * Every message comes back in the kind and order in which it came, whatever its
  * size: pieces of a message are echoed as they arrive, as fragments.  What the
- * peer has not taken yet is held in a queue of fixed size; while that is full,
- * nothing is read from the peer.  An idle connection has no queue.
+ * peer has not taken yet is held in a queue of 64 KiB; while that is full,
+ * nothing is read from the peer.  (Stock lws may pass on more under TLS.)  An idle connection has no queue.
  *
  * Whatever subprotocol the client offers first is accepted, or none.  lws
  * accepts names that stand in the vhost's list of protocols: each new name is

@@ -47,15 +47,21 @@ find_own_dir(void)
 int
 lws_plat_load_evlib(struct lws_plugin **pplugin, const char *name)
 {
-	const char *dir = own_dir[0] ? own_dir : LWS_INSTALL_LIBDIR;
 	char path[sizeof(own_dir) + 64];
 
-	lws_snprintf(path, sizeof(path), "%s/libwebsockets-%s.so", dir, name);
+	if (!own_dir[0]) {
+		lwsl_err("%s: don't know where this library is\n", __func__);
+
+		return 1;
+	}
+
+	lws_snprintf(path, sizeof(path), "%s/libwebsockets-%s.so", own_dir,
+		     name);
 	if (lws_plat_dlopen(pplugin, path, name, "lws_evlib_plugin", NULL, NULL))
 		return 0;
 
 	lwsl_err("%s: no usable libwebsockets-%s.so in %s\n", __func__, name,
-		 dir);
+		 own_dir);
 
 	return 1;
 }

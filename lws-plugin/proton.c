@@ -310,12 +310,19 @@ proton_vhost_windows(struct lws_vhost *vhost)
 	struct lws_vh_eventlibs_proton *priv = vh_to_priv_proton(vhost);
 	const struct lws_protocol_vhost_options *pvo =
 				lws_pvo_search(vhost->pvo, "lws-proton");
+	lws_proton_windows_t windows;
 
-	if (priv->looked || !pvo)
+	if (!pvo)
 		return 0;
 
+	/* service threads may come here together */
+
+	lws_vhost_lock(vhost); /* -------------- vh { */
+	if (priv->looked)
+		goto out;
+
 	priv->looked = 1;
-	priv->windows = lws_proton_loop_windows(
+	windows = lws_proton_loop_windows(
 				cx_to_priv_proton(vhost->context)->loop);
 
 	for (pvo = pvo->options; pvo; pvo = pvo->next) {
@@ -328,23 +335,28 @@ proton_vhost_windows(struct lws_vhost *vhost)
 			goto bad;
 
 		if (!strcmp(pvo->name, "rx-window"))
-			priv->windows.rx = (uint32_t)n;
+			windows.rx = (uint32_t)n;
 		else if (!strcmp(pvo->name, "tx-window"))
-			priv->windows.tx = (uint32_t)n;
+			windows.tx = (uint32_t)n;
 		else if (!strcmp(pvo->name, "answer-first") && n <= 1)
-			priv->windows.answer_first = !!n;
+			windows.answer_first = !!n;
 		else
 			goto bad;
 
-		if (!lws_proton_windows_valid(&priv->windows))
+		if (!lws_proton_windows_valid(&windows))
 			goto bad;
 	}
 
+	priv->windows = windows;
 	priv->set = 1;
+
+out:
+	lws_vhost_unlock(vhost); /* } vh -------------- */
 
 	return 0;
 
 bad:
+	lws_vhost_unlock(vhost); /* } vh -------------- */
 	lwsl_vhost_err(vhost, "lws-proton: bad option '%s' = '%s': rx-window "
 		       "and tx-window take %u to %u bytes, answer-first 0 or 1",
 		       pvo->name, pvo->value, LWS_PROTON_WINDOW_MIN,

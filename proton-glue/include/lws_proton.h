@@ -17,7 +17,8 @@
  * A full rx window gives the transport nothing to read into, so the peer's own
  * sending stops.  A full tx window refuses lws's bytes, so lws waits for POLLOUT.
  * Neither grows: memory per connection is at most one rx buffer, one tx buffer
- * and the connection object; an idle connection holds one small rx buffer only.
+ * and the connection object; an idle connection holds one small rx buffer only
+ * (of the driver transport: a whole one, from the first read_buffer() on).
  *
  * Two transports exist:
  *
@@ -85,7 +86,7 @@ typedef struct pn_proactor_t pn_proactor_t;
 /*
  * Proton up to 0.40 cannot abort: a closed connection whose peer never reads
  * keeps its tx buffer for as long as the peer likes.  With this many of them,
- * new connections are refused until some have ended.
+ * connections that come are refused until some have ended; clients' are not.
  */
 #define LWS_PROTON_LINGER_MAX		1024
 /*

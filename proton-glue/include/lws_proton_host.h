@@ -23,8 +23,9 @@ extern "C" {
 #endif
 
 /*
- * All are called with the pt serialized: one thread at a time for each tsi,
- * but not always the same thread.
+ * All but log() are called with the pt serialized: one thread at a time for each
+ * tsi, but not always the same thread.  log() comes from any thread, with or
+ * without a pt, and must not call into the loop.
  */
 typedef struct lws_proton_host {
 	/* c is ready for events (LWS_PROTON_READ ...); c->wsi is not NULL */

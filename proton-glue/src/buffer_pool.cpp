@@ -46,7 +46,7 @@ void BufferPool::give(uint8_t *buffer, uint32_t size) noexcept {
     {
         std::lock_guard<std::mutex> lock(mutex_);
         Shelf *s = shelf(size);
-        if (s && s->count < kKeptPerSize) {
+        if (s && s->count < kKeptPerSize && size_t{size} * (s->count + 1) <= kKeptBytesPerSize) {
             s->head = new (buffer) Free{s->head};
             s->count++;
             return;

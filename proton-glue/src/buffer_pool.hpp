@@ -35,9 +35,10 @@ private:
         uint32_t count = 0;
         Free *head = nullptr;
     };
-    // 1 MiB of the largest, 64 KiB: what a busy loop takes and gives back all the time. More would
-    // keep the heap around them from shrinking.
+    // What a busy loop takes and gives back all the time. More would keep the heap around them from
+    // shrinking.
     static constexpr uint32_t kKeptPerSize = 16;
+    static constexpr size_t kKeptBytesPerSize = 1024 * 1024;
     static constexpr size_t kSizes = 4;
 
     Shelf *shelf(uint32_t size) noexcept;

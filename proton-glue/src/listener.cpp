@@ -127,23 +127,28 @@ void Listener::on_event(pn_event_t *event) noexcept {
 
 void Listener::accept_raw() noexcept {
     // Proton leaves a raw connection that a closing listener accepts without any event, for ever.
-    std::lock_guard<std::mutex> lock(loop_.listen_mutex());
+    std::unique_lock<std::mutex> lock(loop_.listen_mutex());
     if (closed_)
         return;
     pn_raw_connection_t *raw = pn_raw_connection();
     if (!raw) {
         // Proton offers it again, at once and for ever: better no listener than that.
-        loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, listening no more");
         closed_ = true;
         pn_listener_close(listener_);
+        lock.unlock();
+        loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, listening no more");
         return;
     }
     // A raw connection that belongs to nobody is closed by its first batch.
-    if (loop_.refusing())
-        loop_.refused();
-    else if (!new (std::nothrow) RawConnection(loop_, loop_.idlest(), raw, *this))
-        loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, refused it");
+    const bool refusing = loop_.refusing();
+    const bool made =
+        !refusing && new (std::nothrow) RawConnection(loop_, loop_.idlest(), raw, *this);
     pn_listener_raw_accept(listener_, raw);
+    lock.unlock();
+    if (refusing)
+        loop_.refused();
+    else if (!made)
+        loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, refused it");
 }
 
 Listener::Admission Listener::admit(RawConnection &connection) noexcept {

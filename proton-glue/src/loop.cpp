@@ -127,6 +127,8 @@ void Loop::turn(int tsi, bool wait) noexcept {
     Pt &pt = *pts_[tsi];
     // The program may have set a timer since the last turn, as it may between poll()s.
     { Visit visit(*this, tsi); }
+    // A timer may have woken another pt.
+    settle();
     // First waiting, then the look at returning: who passes an interrupt on looks the other way
     // round, so one of the two sees the other.
     pt.waiting = wait;

@@ -28,7 +28,8 @@ using Clock = std::chrono::steady_clock;
 //   1. Pt::serial of pt 0, 2. Pt::serial of one other pt,
 //   3. lws's own,
 //   4. a lookup's or a listener's waiting_mutex_,
-//   5. one of: listen_mutex_, linger_mutex_, timer_mutex_, windows_mutex_, Pt::orphan_mutex,
+//   5. listen_mutex_,
+//   6. one of: linger_mutex_, timer_mutex_, windows_mutex_, Pt::orphan_mutex,
 //      Pt::lookup_mutex, a raw connection's wake mutex, the pool's. Under these nothing but Proton
 //      is called.
 class Loop {

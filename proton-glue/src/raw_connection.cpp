@@ -136,6 +136,8 @@ void RawConnection::batch(pn_event_batch_t *batch, pn_event_t *event) noexcept {
         }
         event = pn_event_batch_next(batch);
     }
+    if (listener_ && accept_links.listed)
+        loop_.leave(tsi);
     if (more)
         kick();
 }
@@ -169,10 +171,8 @@ void RawConnection::on_event(pn_event_t *event) noexcept {
 }
 
 void RawConnection::offer_to_lws() noexcept {
-    if ((state() == State::open || state() == State::peer_closed) && !listener_->offer(*this)) {
-        loop_.leave(tsi);
+    if ((state() == State::open || state() == State::peer_closed) && !listener_->offer(*this))
         return;
-    }
     listener_->forget(*this);
     listener_->drop();
     listener_ = nullptr;

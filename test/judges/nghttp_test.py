@@ -108,6 +108,11 @@ class Nghttp(unittest.TestCase):
         self.assertEqual(got, REQUESTS * len("<p>hello</p>\n"))
 
     @each_server
+    def test_one_connection_serves_more_than_its_credit_adds_up_to(self, server):
+        got = self.h2load("--max-concurrent-streams=100", server.url, requests=REQUESTS, clients=1)
+        self.assertEqual(got, REQUESTS * len("<p>hello</p>\n"))
+
+    @each_server
     def test_a_load_of_large_files_is_answered(self, server):
         for windows in ((), ("--window-bits=14", "--connection-window-bits=14")):
             got = self.h2load("--max-concurrent-streams=4", *windows, server.url + "large",

@@ -121,6 +121,20 @@ class Session:
         self.until(lambda: new.open)
         return new
 
+    def flood(self, frame, most):
+        """Sends frames, not reading, until the server takes none for a while; how many."""
+        sent, rest = 0, b""
+        self._socket.settimeout(2)
+        try:
+            while sent < most:
+                rest = rest or frame * 1000
+                rest = rest[self._socket.send(rest):]
+                sent += 0 if rest else 1000
+        except TimeoutError:
+            pass
+        self._socket.settimeout(PATIENCE_S)
+        return sent, rest
+
     def settle(self):
         """Until the server has dealt with all that was sent."""
         for _ in range(3):
@@ -182,6 +196,18 @@ class H2(unittest.TestCase):
             socket.read()
             socket.close()
             self.assertEqual(socket.closed, 1000)
+
+    def test_who_does_not_read_is_owed_no_end_of_answers(self):
+        ping = b"\0\0\x08\x06\0\0\0\0\0" + bytes(8)
+        with self.session() as session:
+            # Both kernels' buffers take some.
+            sent, _ = session.flood(ping, most=4_000_000)
+            self.assertLess(sent, 4_000_000)
+        with self.session() as session:
+            socket = session.websocket()
+            socket.send(b"still there")
+            session.until(lambda: socket.received)
+            socket.close()
 
     def test_the_end_of_one_leaves_a_frame_of_another_alone(self):
         payload = os.urandom(10_000)
