@@ -114,10 +114,12 @@ void check_destroy_with(const Scene &scene, End end, int threads, int turns) {
                 for (int i = 0; i < turns; i++)
                     lws_service_tsi(server.context(), -1, 0);
             });
-        if (end != End::context) {
-            destroy = true;
-            lws_cancel_service(server.context());
-        }
+        // In a service thread: the context lives at least until it goes on.
+        if (end != End::context)
+            server.run([&] {
+                destroy = true;
+                lws_cancel_service(server.context());
+            });
         if (end == End::context_in_callback)
             server.await_destroyed();
         if (end == End::vhost)
