@@ -120,6 +120,9 @@ bool Loop::drain() noexcept {
         arm(now_us() + left);
         dispatch(pn_proactor_wait(proactor_.get()));
     }
+    // A raw connection that was woken as it ended has one more batch, and Proton frees it only then.
+    while (pn_event_batch_t *batch = pn_proactor_get(proactor_.get()))
+        dispatch(batch);
     return true;
 }
 

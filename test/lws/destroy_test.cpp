@@ -133,7 +133,10 @@ void check_destroy_on(const Occasion &occasion, int threads) {
         for (int i = 0; i < 3; i++) {
             auto client = std::make_unique<WsClient>(port, "echo");
             client->await_open();
-            server.run([&] { bystanders.push_back(std::move(client)); });
+            server.run([&] {
+                std::lock_guard<std::mutex> lock(happening);
+                bystanders.push_back(std::move(client));
+            });
         }
         peers.until(happened);
         server.await_destroyed();
@@ -157,7 +160,11 @@ void any_callback_may_destroy_the_context() {
 }
 
 void any_callback_of_several_threads_may() {
-    on_every_occasion([](const Occasion &occasion) { check_destroy_on(occasion, 3); });
+    on_every_occasion([](const Occasion &occasion) {
+        // docs/limits.md: not in what lws tells all vhosts of
+        if (occasion.reason != LWS_CALLBACK_EVENT_WAIT_CANCELLED)
+            check_destroy_on(occasion, 3);
+    });
 }
 
 void a_service_inside_a_callback_is_refused() {
