@@ -119,9 +119,9 @@ void thousands_come_talk_and_go()
     // malloc gives little back of a heap with holes, and finds the holes again only by and by: the
     // second cycle may need more, but not another read buffer for each connection.
     constexpr size_t kMostSecondCycleKib = kConnections * kIdleReadKib;
-    // Small cycles fit in the holes of the large ones. A leak of 256 bytes a connection would show.
+    // Small cycles fit in the holes of the large ones. A leak of 512 bytes a connection would show.
     constexpr size_t kSmallCycles = 20, kSmall = kConnections / 10;
-    constexpr size_t kMostLeakKib = kSmallCycles * kSmall * 256 / 1024;
+    constexpr size_t kMostLeakKib = kSmallCycles * kSmall * 512 / 1024;
 
     raise_descriptor_limit();
     ServerProcess server;
