@@ -543,10 +543,14 @@ elops_defer_destroy_proton(struct lws_context *context)
 	if (!__atomic_load_n(&priv->turning, __ATOMIC_ACQUIRE))
 		return 0;
 
-	/* lws defers by itself what its callbacks ask for */
+	/*
+	 * lws defers by itself what its callbacks ask for, but not without
+	 * closing what other threads serve
+	 */
 
 	tsi = lws_proton_loop_this_tsi(priv->loop);
-	if (tsi >= 0 && context->pt[tsi].inside_lws_service)
+	if (tsi >= 0 && context->pt[tsi].inside_lws_service &&
+	    context->count_threads == 1)
 		return 0;
 
 	/* counted while it wakes, since the last that is counted destroys */

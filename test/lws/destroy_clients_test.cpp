@@ -99,7 +99,10 @@ void check_destroy_with(const Scene &scene, End end, int threads, int turns) {
                 }
                 if (!destroy.exchange(false))
                     return 0;
-                lws_context_destroy(lws_get_context(wsi));
+                if (end == End::vhost)
+                    lws_vhost_destroy(lws_get_vhost(wsi));
+                else
+                    lws_context_destroy(lws_get_context(wsi));
                 return 0;
             },
             threads);
@@ -112,13 +115,11 @@ void check_destroy_with(const Scene &scene, End end, int threads, int turns) {
                     lws_service_tsi(server.context(), -1, 0);
             });
         // In a service thread: the context lives at least until it goes on.
-        if (end == End::context_in_callback)
+        if (end != End::context)
             server.run([&] {
                 destroy = true;
                 lws_cancel_service(server.context());
             });
-        if (end == End::vhost)
-            server.run([&] { lws_vhost_destroy(server.vhost()); });
         if (end == End::context_in_callback)
             server.await_destroyed();
         if (end == End::vhost)
@@ -146,6 +147,10 @@ void by_a_callback_too() {
     check_all(End::context_in_callback, 1);
 }
 
+void by_one_of_several_threads_too() {
+    check_all(End::context_in_callback, 3);
+}
+
 void a_vhost_may_be_destroyed_with_clients_under_way() {
     check_all(End::vhost, 1);
 }
@@ -156,6 +161,7 @@ int main() {
     const CMUnitTest tests[] = {
         E2E_TEST(a_context_may_be_destroyed_with_clients_under_way),
         E2E_TEST(by_a_callback_too),
+        E2E_TEST(by_one_of_several_threads_too),
         E2E_TEST(a_vhost_may_be_destroyed_with_clients_under_way),
     };
     return cmocka_run_group_tests_name("destroy_clients", tests, nullptr, nullptr);

@@ -160,11 +160,7 @@ void any_callback_may_destroy_the_context() {
 }
 
 void any_callback_of_several_threads_may() {
-    on_every_occasion([](const Occasion &occasion) {
-        // docs/limits.md: not in what lws tells all vhosts of
-        if (occasion.reason != LWS_CALLBACK_EVENT_WAIT_CANCELLED)
-            check_destroy_on(occasion, 3);
-    });
+    on_every_occasion([](const Occasion &occasion) { check_destroy_on(occasion, 3); });
 }
 
 void a_service_inside_a_callback_is_refused() {

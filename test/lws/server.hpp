@@ -115,8 +115,9 @@ public:
                 }
                 done = true;
             });
+            // Under the lock: the action may end the context.
+            lws_cancel_service(context_);
         }
-        lws_cancel_service(context_);
         e2e::await("the service thread", [&] { return done.load(); });
         if (thrown)
             std::rethrow_exception(thrown);
