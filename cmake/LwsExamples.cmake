@@ -43,16 +43,8 @@ ExternalProject_Add(lws-examples
     # One at a time: each build uses all cores.
     DEPENDS lws
     CMAKE_ARGS
-        ${lws_proton_lws_options}
+        ${lws_proton_lws_arguments}
         ${lws_proton_examples_options}
-        -DLWS_PROTON=ON
-        -DLWS_PROTON_DIR=${PROJECT_SOURCE_DIR}/lws-plugin
-        -DLWS_PROTON_GLUE_INCLUDE_DIR=${PROJECT_SOURCE_DIR}/proton-glue/include
-        -DLWS_PROTON_GLUE_LIBRARY=${lws_proton_library}
-        -DCMAKE_BUILD_TYPE=${CMAKE_BUILD_TYPE}
-        -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
-        -DCMAKE_C_COMPILER_LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER}
-        -DCMAKE_C_FLAGS=${lws_c_flags}
         -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}
         -DCMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER}
         -DCMAKE_CXX_FLAGS=${lws_c_flags}

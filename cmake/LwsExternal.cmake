@@ -55,6 +55,18 @@ endif()
 # OpenSSL's macros put the name of the source file into the library.
 string(APPEND lws_c_flags " -fmacro-prefix-map=${lws-src_DIR}/=")
 
+# For every build of libwebsockets on Proton.
+set(lws_proton_lws_arguments
+    ${lws_proton_lws_options}
+    -DLWS_PROTON=ON
+    -DLWS_PROTON_DIR=${PROJECT_SOURCE_DIR}/lws-plugin
+    -DLWS_PROTON_GLUE_INCLUDE_DIR=${PROJECT_SOURCE_DIR}/proton-glue/include
+    -DLWS_PROTON_GLUE_LIBRARY=${lws_proton_library}
+    -DCMAKE_BUILD_TYPE=${CMAKE_BUILD_TYPE}
+    -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
+    -DCMAKE_C_COMPILER_LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER}
+    -DCMAKE_C_FLAGS=${lws_c_flags})
+
 ExternalProject_Add(lws
     SOURCE_DIR "${lws-src_DIR}"
     BINARY_DIR "${PROJECT_BINARY_DIR}/lws-build"
@@ -65,15 +77,7 @@ ExternalProject_Add(lws
     USES_TERMINAL_BUILD ON
     DEPENDS lws_proton_installed
     CMAKE_ARGS
-        ${lws_proton_lws_options}
-        -DLWS_PROTON=ON
-        -DLWS_PROTON_DIR=${PROJECT_SOURCE_DIR}/lws-plugin
-        -DLWS_PROTON_GLUE_INCLUDE_DIR=${PROJECT_SOURCE_DIR}/proton-glue/include
-        -DLWS_PROTON_GLUE_LIBRARY=${lws_proton_library}
-        -DCMAKE_BUILD_TYPE=${CMAKE_BUILD_TYPE}
-        -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
-        -DCMAKE_C_COMPILER_LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER}
-        -DCMAKE_C_FLAGS=${lws_c_flags}
+        ${lws_proton_lws_arguments}
         -DDISABLE_WERROR=${lws_disable_werror}
         # Of where it is installed in the end; lws_config.h holds it.
         -DCMAKE_INSTALL_PREFIX=${CMAKE_INSTALL_PREFIX}
