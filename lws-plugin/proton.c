@@ -231,11 +231,18 @@ proton_log(void *user, int level, const char *line)
 	_lws_log(levels[level], "lws_proton: %s\n", line);
 }
 
+static void
+proton_destroy(void *user)
+{
+	lws_context_destroy((struct lws_context *)user);
+}
+
 static const lws_proton_host_t proton_host = {
 	/* service */		proton_service,
 	/* pending */		proton_pending,
 	/* after */		proton_after,
 	/* resolved */		proton_resolved,
+	/* destroy */		proton_destroy,
 	/* log */		proton_log,
 };
 
@@ -249,15 +256,20 @@ elops_init_context_proton(struct lws_context *context,
 {
 	struct lws_context_eventlibs_proton *priv = cx_to_priv_proton(context);
 
-	if (info->foreign_loops) {
-		lwsl_cx_err(context, "info.foreign_loops is not supported with "
-			    "LWS_SERVER_OPTION_PROTON yet: leave it NULL");
+	pn_proactor_t *application = NULL;
 
-		return 1;
+	if (info->foreign_loops) {
+		application = (pn_proactor_t *)info->foreign_loops[0];
+		if (!application) {
+			lwsl_cx_err(context, "info.foreign_loops[0] is NULL: "
+				    "it has to be a pn_proactor_t *");
+
+			return 1;
+		}
 	}
 
 	priv->loop = lws_proton_loop_new(context->count_threads, &proton_host,
-					 context);
+					 context, application);
 	if (!priv->loop) {
 		lwsl_cx_err(context, "OOM");
 
@@ -265,6 +277,12 @@ elops_init_context_proton(struct lws_context *context,
 	}
 
 	return 0;
+}
+
+static void
+elops_created_proton(struct lws_context *context)
+{
+	lws_proton_loop_started(cx_to_priv_proton(context)->loop);
 }
 
 static int
@@ -368,7 +386,20 @@ bad:
 static int
 elops_sock_accept_proton(struct lws *wsi)
 {
+	struct lws_context_eventlibs_proton *priv =
+					cx_to_priv_proton(wsi->a.context);
 	lws_sockfd_type c = wsi->desc.sockfd;
+
+	/* the application's threads know no tsi of their own */
+
+	if (lws_proton_loop_foreign(priv->loop) &&
+	    !lws_proton_loop_serves(priv->loop, c->tsi)) {
+		lwsl_wsi_err(wsi, "a connection has to be adopted between "
+			     "lws_proton_loop_enter() of its pt and "
+			     "lws_proton_loop_leave()");
+
+		return 1;
+	}
 
 	if (!wsi->a.vhost)
 		return 0;
@@ -540,6 +571,9 @@ elops_defer_destroy_proton(struct lws_context *context)
 	struct lws_context_eventlibs_proton *priv = cx_to_priv_proton(context);
 	int tsi;
 
+	if (priv->loop && lws_proton_loop_foreign(priv->loop))
+		return lws_proton_loop_stop(priv->loop);
+
 	if (!__atomic_load_n(&priv->turning, __ATOMIC_ACQUIRE))
 		return 0;
 
@@ -568,6 +602,13 @@ elops_service_proton(struct lws_context *context, int timeout_ms, int tsi)
 {
 	struct lws_context_eventlibs_proton *priv = cx_to_priv_proton(context);
 	unsigned int state;
+
+	if (lws_proton_loop_foreign(priv->loop)) {
+		lwsl_cx_err(context, "lws_service() on an application's "
+			    "proactor: lws_proton_handle() serves it");
+
+		return -1;
+	}
 
 	/* it would wait for itself */
 
@@ -640,6 +681,7 @@ static const struct lws_event_loop_ops event_loop_ops_proton = {
 	/* service */			elops_service_proton,
 	/* this_tsi */			elops_this_tsi_proton,
 	/* defer_destroy */		elops_defer_destroy_proton,
+	/* created */			elops_created_proton,
 };
 
 LWS_VISIBLE const lws_plugin_evlib_t evlib_proton = {

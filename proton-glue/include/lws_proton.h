@@ -25,6 +25,8 @@
  *  - the raw-connection transport: a pn_raw_connection_t of a pn_proactor_t.
  *    Programs get it by creating their lws_context with
  *    LWS_SERVER_OPTION_PROTON; nothing in this header is needed for that.
+ *    A program with a proactor of its own gives it to lws, see "An
+ *    application's proactor" below.
  *
  *  - the driver transport: the caller moves the bytes, as with Proton's
  *    pn_connection_driver_t.  That is lws_proton_driver_* below.
@@ -57,7 +59,9 @@ extern "C" {
 struct lws_proton_conn;
 
 typedef struct pn_event_batch_t pn_event_batch_t;
+typedef struct pn_event_t pn_event_t;
 typedef struct pn_proactor_t pn_proactor_t;
+typedef struct pn_raw_connection_t pn_raw_connection_t;
 
 /*
  * Sizes, in bytes.
@@ -111,9 +115,10 @@ LWS_PROTON_EXTERN lws_proton_loop_t *
 lws_proton_loop_of(const struct lws_context *context);
 
 /*
- * The entry point for events: serves a batch that pn_proactor_wait() or
- * pn_proactor_get() gave, and hands it back with pn_proactor_done().  Any
- * thread; calls lws with the pt of the batch's connection serialized.
+ * The entry point for batches, of a loop with a proactor of its own: serves a
+ * batch that pn_proactor_wait() or pn_proactor_get() gave, and hands it back with
+ * pn_proactor_done().  Any thread; calls lws with the pt of the batch's
+ * connection serialized.
  */
 LWS_PROTON_EXTERN void
 lws_proton_loop_dispatch(lws_proton_loop_t *loop, pn_event_batch_t *batch);
@@ -121,6 +126,115 @@ lws_proton_loop_dispatch(lws_proton_loop_t *loop, pn_event_batch_t *batch);
 /* The loop's proactor; valid until the context is destroyed.  Any thread. */
 LWS_PROTON_EXTERN pn_proactor_t *
 lws_proton_loop_proactor(lws_proton_loop_t *loop);
+
+/*
+ * An application's proactor
+ *
+ * A context that is created with
+ *
+ *	pn_proactor_t *proactor = ...;
+ *	void *loops[] = { proactor };
+ *
+ *	info.options |= LWS_SERVER_OPTION_PROTON;
+ *	info.foreign_loops = loops;		// only the first is looked at
+ *	info.count_threads = <pts>;		// as many can be in lws at a time
+ *
+ * has no loop to run: lws_service() on it fails.  The application's own threads,
+ * however many, wait as ever, and show lws each event first:
+ *
+ *	pn_event_batch_t *batch = pn_proactor_wait(proactor);
+ *	while ((event = pn_event_batch_next(batch)))
+ *		if (!lws_proton_handle(batch, event))
+ *			<it is the application's>
+ *	pn_proactor_done(proactor, batch);
+ *
+ * Everything else on the proactor stays the application's: its connections,
+ * listeners and raw connections, their contexts, PN_PROACTOR_INTERRUPT and
+ * PN_PROACTOR_INACTIVE.  Only the timeout is shared: see lws_proton_set_timeout().
+ *
+ * lws_create_context() and lws_context_destroy() may be called by any thread
+ * that is in no lws callback, while others serve the proactor; destroying it in a
+ * callback is put off until the thread has left it.  Neither stops the loop.
+ * Connections with bytes unsent outlive the context, as does a closed listener
+ * until Proton says so: their events are still lws_proton_handle()'s.  Free the
+ * proactor when lws_proton_held() is 0, or Proton leaks them.
+ *
+ * What else is called of lws by a thread that is not in one of its callbacks
+ * (lws_adopt_socket_vhost(), lws_create_vhost(), lws_client_connect_via_info(),
+ * ...) is called between lws_proton_loop_enter() and lws_proton_loop_leave().
+ * Without, from any thread: lws_cancel_service(), though here not from a signal
+ * handler.
+ */
+
+/*
+ * Serves an event that pn_event_batch_next() gave, and what follows it in the
+ * batch.  False: it is not lws's, nothing was done.  Any thread; it calls lws,
+ * with one pt at a time serialized, and waits for a pt that another thread
+ * serves.  Not from a callback.
+ */
+LWS_PROTON_EXTERN bool
+lws_proton_handle(pn_event_batch_t *batch, pn_event_t *event);
+
+/*
+ * pn_proactor_set_timeout() and pn_proactor_cancel_timeout(), for an application
+ * that shares its proactor with lws: there is only one timeout in a proactor,
+ * and lws has timers.  PN_PROACTOR_TIMEOUT is "not lws's" when the application's
+ * time has come, and only then.  One that was set in Proton itself is forgotten
+ * when the first context comes to the proactor.  Any thread.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_set_timeout(pn_proactor_t *proactor, pn_millis_t ms);
+
+LWS_PROTON_EXTERN void
+lws_proton_cancel_timeout(pn_proactor_t *proactor);
+
+/*
+ * How many connections and listeners of contexts, destroyed ones among them,
+ * Proton has not let go of.  Any thread.
+ */
+LWS_PROTON_EXTERN size_t
+lws_proton_held(pn_proactor_t *proactor);
+
+/*
+ * The calling thread serves pt `tsi` (0 to count_threads - 1) of the loop until
+ * it leaves: it may do what callbacks of that pt may do.  Waits for a thread that
+ * serves it now.  In a callback of the same pt, and entered already: counts.
+ * -1: in a callback of another pt, waiting could be for ever.  Any thread.
+ *
+ * vhosts are pt 0's business: create and destroy them there.
+ */
+LWS_PROTON_EXTERN int
+lws_proton_loop_enter(lws_proton_loop_t *loop, int tsi);
+
+/* Ends it; serves lws's timers that are due, and may so call lws. */
+LWS_PROTON_EXTERN void
+lws_proton_loop_leave(lws_proton_loop_t *loop);
+
+/*
+ * Adoption: a connection out of a raw connection that the application accepted,
+ * or connected, itself:
+ *
+ *	c = lws_proton_loop_adopt(loop, raw);
+ *	lws_proton_loop_enter(loop, lws_proton_conn_tsi(c));
+ *	lws_adopt_socket_vhost(vhost, c);	// or .._readbuf(.., bytes, len)
+ *	lws_proton_loop_leave(loop);
+ *
+ * In a batch of the raw connection, from PN_RAW_CONNECTION_CONNECTED on: its
+ * peer is known then.  Bytes that the application has read already go in with
+ * lws_adopt_socket_vhost_readbuf().  From now on its events are lws's, and lws
+ * closes it, also if lws_adopt_...() fails.  Its context stays the
+ * application's.
+ *
+ * NULL, with errno, and it is the application's as before: EBUSY: Proton holds
+ * buffers of the application's, unread or unwritten; EALREADY: it was adopted;
+ * ECONNREFUSED: LWS_PROTON_LINGER_MAX; ENOMEM.
+ */
+LWS_PROTON_EXTERN struct lws_proton_conn *
+lws_proton_loop_adopt(lws_proton_loop_t *loop, pn_raw_connection_t *raw);
+
+/* The pt that serves it, for life. */
+LWS_PROTON_EXTERN int
+lws_proton_conn_tsi(const struct lws_proton_conn *c);
 
 /*
  * The windows of new connections.

@@ -45,6 +45,12 @@ typedef struct lws_proton_host {
 	 */
 	void (*resolved)(void *user, void *cookie, int error,
 			 struct addrinfo *result);
+	/*
+	 * The context was to be destroyed while a thread was in one of the
+	 * above, which it is no more: now.  Only on an application's proactor.
+	 * No pt is serialized.
+	 */
+	void (*destroy)(void *user);
 	/* one line of log; level is LWS_PROTON_LOG_... */
 	void (*log)(void *user, int level, const char *line);
 } lws_proton_host_t;
@@ -56,16 +62,42 @@ enum {
 };
 
 /*
- * A loop on a proactor of its own, for `threads` pts.  `host` and `user` must
- * outlive it.  NULL: out of memory.
+ * A loop for `threads` pts, on a proactor of its own (`application` is NULL) or
+ * on an application's, whose threads serve it.  `host` must stay valid for as
+ * long as the process.  NULL: out of memory.
+ *
+ * On an application's proactor the calling thread has all pts serialized from
+ * here to lws_proton_loop_started(), so that no other is in lws before the
+ * context is complete.
  */
 LWS_PROTON_EXTERN lws_proton_loop_t *
-lws_proton_loop_new(int threads, const lws_proton_host_t *host, void *user);
+lws_proton_loop_new(int threads, const lws_proton_host_t *host, void *user,
+		    pn_proactor_t *application);
+
+LWS_PROTON_EXTERN void
+lws_proton_loop_started(lws_proton_loop_t *loop);
+
+/* Whether the proactor is an application's. */
+LWS_PROTON_EXTERN int
+lws_proton_loop_foreign(const lws_proton_loop_t *loop);
 
 /*
- * Closes what is open, waits up to LWS_PROTON_DRAIN_MS for Proton to let go of
- * it, and frees the loop.  What peers that do not read still keep is left to
- * the end of the process, and reported.  No other thread may use the loop.
+ * Before a context is destroyed whose proactor is an application's.  0: the
+ * calling thread has all pts serialized, up to lws_proton_loop_free().  1: it is
+ * in one of the host's functions, and host->destroy() will be called when it has
+ * left it.
+ */
+LWS_PROTON_EXTERN int
+lws_proton_loop_stop(lws_proton_loop_t *loop);
+
+/*
+ * On a proactor of its own: closes what is open, waits up to LWS_PROTON_DRAIN_MS
+ * for Proton to let go of it, and frees the loop.  What peers that do not read
+ * still keep is left to the end of the process, and reported.  No other thread
+ * may use the loop.
+ *
+ * On an application's proactor: lets go of the loop, which stays for as long as
+ * Proton holds anything of it.
  */
 LWS_PROTON_EXTERN void
 lws_proton_loop_free(lws_proton_loop_t *loop);
@@ -124,6 +156,10 @@ lws_proton_lookup_cancel(lws_proton_lookup_t *lookup);
  */
 LWS_PROTON_EXTERN struct lws_proton_conn *
 lws_proton_loop_pipe(lws_proton_loop_t *loop, int tsi);
+
+/* Whether the calling thread serves that pt. */
+LWS_PROTON_EXTERN int
+lws_proton_loop_serves(const lws_proton_loop_t *loop, int tsi);
 
 /* The pt that the calling thread serves; -1: none of this loop. */
 LWS_PROTON_EXTERN int

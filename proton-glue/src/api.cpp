@@ -7,6 +7,9 @@
 #include "lws_proton.h"
 #include "lws_proton_host.h"
 
+#include <proton/event.h>
+#include <proton/proactor.h>
+
 #include <cstdio>
 #include <mutex>
 #include <new>
@@ -14,10 +17,14 @@
 using lws_proton::DriverConnection;
 using lws_proton::Lookup;
 using lws_proton::Loop;
+using lws_proton::Timers;
 
 struct lws_proton_loop_t final : Loop {
     using Loop::Loop;
     lws_proton_loop_t *next = nullptr;
+
+private:
+    ~lws_proton_loop_t() override = default;
 };
 
 namespace {
@@ -30,9 +37,12 @@ lws_proton_loop_t *abandoned;
 
 }  // namespace
 
-lws_proton_loop_t *lws_proton_loop_new(int threads, const lws_proton_host_t *host, void *user) {
+lws_proton_loop_t *lws_proton_loop_new(int threads, const lws_proton_host_t *host, void *user,
+                                       pn_proactor_t *application) {
     try {
-        auto *loop = new lws_proton_loop_t(threads, host, user);
+        auto *loop = new lws_proton_loop_t(threads, host, user, application);
+        if (application)
+            loop->seize();
         std::lock_guard<std::mutex> lock(loops_mutex);
         loop->next = loops;
         loops = loop;
@@ -40,6 +50,26 @@ lws_proton_loop_t *lws_proton_loop_new(int threads, const lws_proton_host_t *hos
     } catch (const std::bad_alloc &) {
         return nullptr;
     }
+}
+
+void lws_proton_loop_started(lws_proton_loop_t *loop) {
+    if (loop->foreign())
+        loop->unseize();
+}
+
+int lws_proton_loop_stop(lws_proton_loop_t *loop) {
+    if (!loop->foreign() || loop->seized())
+        return 0;
+    if (loop->this_tsi() >= 0) {
+        loop->destroy_later();
+        return 1;
+    }
+    loop->seize();
+    return 0;
+}
+
+int lws_proton_loop_foreign(const lws_proton_loop_t *loop) {
+    return loop->foreign();
 }
 
 lws_proton_loop_t *lws_proton_loop_of(const lws_context *context) {
@@ -60,8 +90,14 @@ void lws_proton_loop_free(lws_proton_loop_t *loop) {
             link = &(*link)->next;
         *link = loop->next;
     }
+    if (loop->foreign()) {
+        loop->retire();
+        loop->unseize();
+        loop->drop();
+        return;
+    }
     if (loop->drain()) {
-        delete loop;
+        loop->drop();
         return;
     }
     char line[160];
@@ -101,6 +137,10 @@ lws_proton_conn *lws_proton_loop_pipe(lws_proton_loop_t *loop, int tsi) {
     return loop->pipe(tsi);
 }
 
+int lws_proton_loop_serves(const lws_proton_loop_t *loop, int tsi) {
+    return loop->serving(tsi);
+}
+
 int lws_proton_loop_this_tsi(lws_proton_loop_t *loop) {
     return loop->this_tsi();
 }
@@ -111,6 +151,50 @@ void lws_proton_loop_dispatch(lws_proton_loop_t *loop, pn_event_batch_t *batch) 
 
 pn_proactor_t *lws_proton_loop_proactor(lws_proton_loop_t *loop) {
     return loop->proactor();
+}
+
+bool lws_proton_handle(pn_event_batch_t *batch, pn_event_t *event) {
+    if (Loop::serve(batch, event))
+        return true;
+    if (pn_event_type(event) != PN_PROACTOR_TIMEOUT)
+        return false;
+    const std::shared_ptr<Timers> timers = Timers::find(pn_event_proactor(event));
+    return timers && !timers->expire();
+}
+
+void lws_proton_set_timeout(pn_proactor_t *proactor, pn_millis_t ms) {
+    if (const std::shared_ptr<Timers> timers = Timers::find(proactor))
+        timers->set_application(lws_proton::now_us() + ms * lws_proton::kMs);
+    else
+        pn_proactor_set_timeout(proactor, ms);
+}
+
+void lws_proton_cancel_timeout(pn_proactor_t *proactor) {
+    if (const std::shared_ptr<Timers> timers = Timers::find(proactor))
+        timers->set_application(lws_proton::kNever);
+    else
+        pn_proactor_cancel_timeout(proactor);
+}
+
+size_t lws_proton_held(pn_proactor_t *proactor) {
+    const std::shared_ptr<Timers> timers = Timers::find(proactor);
+    return timers ? timers->held() : 0;
+}
+
+int lws_proton_loop_enter(lws_proton_loop_t *loop, int tsi) {
+    return loop->enter(tsi) ? 0 : -1;
+}
+
+void lws_proton_loop_leave(lws_proton_loop_t *loop) {
+    loop->leave();
+}
+
+lws_proton_conn *lws_proton_loop_adopt(lws_proton_loop_t *loop, pn_raw_connection_t *raw) {
+    return loop->adopt(raw);
+}
+
+int lws_proton_conn_tsi(const lws_proton_conn *c) {
+    return c->tsi;
 }
 
 int lws_proton_loop_set_windows(lws_proton_loop_t *loop, const lws_proton_windows_t *windows) {

@@ -31,6 +31,7 @@ public:
 
     static Connection *from(lws_proton_conn *c) noexcept { return static_cast<Connection *>(c); }
 
+    Loop &loop() const noexcept { return loop_; }
     State state() const noexcept { return state_; }
     // lws has it: it was adopted and not closed.
     bool held() const noexcept { return wsi && !letting_go() && state_ != State::gone; }

@@ -8,6 +8,7 @@
 #include <proton/event.h>
 #include <proton/listener.h>
 #include <proton/netaddr.h>
+#include <proton/object.h>
 #include <proton/proactor.h>
 #include <proton/raw_connection.h>
 
@@ -23,6 +24,9 @@
 namespace lws_proton {
 
 namespace {
+
+// Ours among the attachments of a listener, so that its context stays the application's.
+PN_HANDLE(kKey)
 
 // As much as the kernel allows, as lws does for its own listeners.
 constexpr int kBacklog = SOMAXCONN;
@@ -91,7 +95,9 @@ bool Listener::listen(pn_proactor_t *proactor, const char *host, int *port, char
     }
     // Proton binds in this call; PN_LISTENER_CLOSE waits for the lock.
     std::lock_guard<std::mutex> lock(loop_.listen_mutex());
-    pn_listener_set_context(listener_, this);
+    pn_record_t *record = pn_listener_attachments(listener_);
+    pn_record_def(record, kKey, PN_VOID);
+    pn_record_set(record, kKey, this);
     pn_proactor_listen(proactor, listener_, address, kBacklog);
     pn_condition_t *condition = pn_listener_condition(listener_);
     if (pn_condition_is_set(condition)) {
@@ -105,7 +111,7 @@ bool Listener::listen(pn_proactor_t *proactor, const char *host, int *port, char
 }
 
 Listener *Listener::of(pn_listener_t *listener) noexcept {
-    return static_cast<Listener *>(pn_listener_get_context(listener));
+    return static_cast<Listener *>(pn_record_get(pn_listener_attachments(listener), kKey));
 }
 
 void Listener::on_event(pn_event_t *event) noexcept {
@@ -116,6 +122,7 @@ void Listener::on_event(pn_event_t *event) noexcept {
     case PN_LISTENER_CLOSE: {
         // its creator may still be looking at it
         std::lock_guard<std::mutex> lock(loop_.listen_mutex());
+        pn_record_set(pn_listener_attachments(listener_), kKey, nullptr);
         listener_ = nullptr;
     }
         drop();
@@ -139,10 +146,11 @@ void Listener::accept_raw() noexcept {
         loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, listening no more");
         return;
     }
-    // A raw connection that belongs to nobody is closed by its first batch.
     const bool refusing = loop_.refusing();
     const bool made =
         !refusing && new (std::nothrow) RawConnection(loop_, loop_.idlest(), raw, *this);
+    if (!made)
+        RawConnection::refuse(raw);
     pn_listener_raw_accept(listener_, raw);
     lock.unlock();
     if (refusing)

@@ -32,7 +32,9 @@ public:
     bool listen(pn_proactor_t *proactor, const char *host, int *port, char *err,
                 size_t err_len) noexcept;
 
+    // Null: it is not one of these.
     static Listener *of(pn_listener_t *listener) noexcept;
+    Loop &loop() const noexcept { return loop_; }
     void on_event(pn_event_t *event) noexcept;
 
     // lws may accept `connection` now: calls its taken() if it does. False: lws accepts none at the

@@ -21,12 +21,8 @@ namespace lws_proton {
 
 namespace {
 
-int64_t now_us() noexcept {
-    return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch())
-        .count();
-}
-
-constexpr int64_t kMs = 1000;  // µs
+// Of each kind, in each raw connection of Proton's.
+constexpr size_t kProtonBuffers = 16;
 
 ssize_t not_a_stream() noexcept {
     errno = ENOTCONN;
@@ -35,8 +31,7 @@ ssize_t not_a_stream() noexcept {
 
 }  // namespace
 
-thread_local Loop *Loop::serving_loop_ = nullptr;
-thread_local int Loop::serving_tsi_ = -1;
+thread_local Loop::Serving Loop::serving_ = {nullptr, -1};
 
 const lws_proton_conn_ops Loop::kPipeOps = {
     [](lws_proton_conn *, void *, size_t) { return not_a_stream(); },
@@ -64,36 +59,39 @@ const lws_proton_conn_ops Loop::kPipeOps = {
     },
 };
 
-Loop::Visit::Visit(Loop &loop, int tsi) noexcept
-    : loop_(loop), tsi_(tsi), serial_(loop.pts_[tsi]->serial, std::defer_lock),
-      outer_loop_(serving_loop_), outer_tsi_(serving_tsi_) {
-    // The order of the locks. A visit to the pt that this thread is in already would never begin.
-    assert(loop_.this_tsi() < tsi_);
-    // lws has its context locked while it has the loop freed, and nobody else is there any more.
-    if (!loop_.draining_)
-        serial_.lock();
-    serving_loop_ = &loop_;
-    serving_tsi_ = tsi_;
-}
+Loop::Visit::Visit(Loop &loop, int tsi) noexcept : loop_(loop), before_(loop.begin(tsi)) {}
 
 Loop::Visit::~Visit() {
-    const int64_t next = loop_.host_->after(loop_.user_, tsi_);
-    const int64_t deadline = next < 0 ? kNever : now_us() + next;
-    loop_.pts_[tsi_]->deadline = deadline;
-    serving_loop_ = outer_loop_;
-    serving_tsi_ = outer_tsi_;
-    if (serial_)
-        serial_.unlock();
-    loop_.arm(deadline);
+    loop_.end(before_);
 }
 
-Loop::Loop(int threads, const lws_proton_host_t *host, void *user)
-    : host_(host), user_(user), proactor_(pn_proactor()) {
-    retired_.service = [](void *, lws_proton_conn *, int) {};
-    retired_.pending = [](void *, lws_proton_conn *) -> size_t { return 0; };
-    retired_.after = [](void *, int) -> int64_t { return -1; };
-    retired_.resolved = nullptr;  // every lookup was cancelled
-    retired_.log = host->log;
+Loop::Serving Loop::begin(int tsi) noexcept {
+    const Serving before = serving_;
+    // The order of the locks. A visit to the pt that this thread is in already would never begin.
+    assert(this_tsi() < tsi);
+    // lws has its context locked while it has the loop freed, and nobody else is there any more.
+    if (!draining_)
+        pts_[tsi]->serial.lock();
+    serving_ = {this, tsi};
+    return before;
+}
+
+void Loop::end(Serving before) noexcept {
+    Pt &pt = *pts_[serving_.tsi];
+    const int64_t next = host_->after(user_, serving_.tsi);
+    const int64_t deadline = next < 0 ? kNever : now_us() + next;
+    pt.deadline = deadline;
+    serving_ = before;
+    if (!draining_)
+        pt.serial.unlock();
+    timers_->arm(deadline);
+}
+
+Loop::Loop(int threads, const lws_proton_host_t *host, void *user, pn_proactor_t *application)
+    : foreign_(application != nullptr), host_(host), log_(host->log), user_(user),
+      own_proactor_(application ? nullptr : pn_proactor()),
+      proactor_(application ? application : own_proactor_.get()),
+      timers_(application ? Timers::obtain(application) : std::make_shared<Timers>(proactor_)) {
     if (!proactor_)
         throw std::bad_alloc();
     for (int tsi = 0; tsi < threads; tsi++) {
@@ -101,27 +99,106 @@ Loop::Loop(int threads, const lws_proton_host_t *host, void *user)
         static_cast<lws_proton_conn &>(pts_.back()->pipe) = {&kPipeOps, nullptr, tsi};
         pts_.back()->pipe.loop = this;
     }
-    heartbeat_ = now_us() + LWS_PROTON_HEARTBEAT_MS * kMs;
-    arm_all();
+    timers_->join(*this);
+    beat(now_us());
+}
+
+Loop::~Loop() {
+    timers_->leave(*this);
+}
+
+bool Loop::hold_if_alive() noexcept {
+    size_t holders = holders_;
+    while (holders && !holders_.compare_exchange_weak(holders, holders + 1)) {
+    }
+    return holders != 0;
+}
+
+void Loop::drop() noexcept {
+    if (--holders_ == 0)
+        delete this;
+}
+
+void Loop::drop_not_last() noexcept {
+    [[maybe_unused]] const size_t before = holders_--;
+    assert(before > 1);
 }
 
 void Loop::FreeProactor::operator()(pn_proactor_t *p) const noexcept {
     pn_proactor_free(p);
 }
 
+void Loop::seize() noexcept {
+    // The order of the locks.
+    for (auto &pt : pts_)
+        pt->serial.lock();
+    before_seizing_ = serving_;
+    serving_ = {this, 0};
+    seized_ = true;
+}
+
+void Loop::unseize() noexcept {
+    seized_ = false;
+    serving_ = before_seizing_;
+    for (auto &pt : pts_) {
+        // There may be timers by now, and wakes that this thread has not settled.
+        pt->deadline = 0;
+        pt->serial.unlock();
+    }
+    timers_->arm(0);
+}
+
+bool Loop::enter(int tsi) noexcept {
+    if (this_tsi() >= 0 && !serving(tsi))
+        return false;
+    Pt &pt = *pts_[tsi];
+    if (!serving(tsi)) {
+        const Serving before = begin(tsi);
+        pt.before_entering = before;
+    } else {
+        pt.entered_again++;
+    }
+    return true;
+}
+
+void Loop::leave() noexcept {
+    Pt &pt = *pts_[serving_.tsi];
+    if (pt.entered_again) {
+        pt.entered_again--;
+        return;
+    }
+    hold();
+    end(pt.before_entering);
+    settle();
+    drop();
+}
+
+void Loop::retire() noexcept {
+    static const lws_proton_host_t kNobody = {
+        [](void *, lws_proton_conn *, int) {},
+        [](void *, lws_proton_conn *) -> size_t { return 0; },
+        [](void *, int) -> int64_t { return -1; },
+        nullptr,  // every lookup was cancelled
+        nullptr,
+        nullptr,
+    };
+    host_ = &kNobody;
+}
+
 bool Loop::drain() noexcept {
     draining_ = true;
-    host_ = &retired_;
+    retire();
     const int64_t until = now_us() + LWS_PROTON_DRAIN_MS * kMs;
     while (connections_ || listeners_) {
         const int64_t left = until - now_us();
         if (left <= 0)
             return false;
-        arm(now_us() + left);
-        dispatch(pn_proactor_wait(proactor_.get()));
+        timers_->arm(now_us() + left);
+        dispatch(pn_proactor_wait(proactor_));
     }
-    // A raw connection that was woken as it ended has one more batch, and Proton frees it only then.
-    while (pn_event_batch_t *batch = pn_proactor_get(proactor_.get()))
+    // A raw connection that was woken as it ended has one more batch, and Proton frees it only
+    // then.
+    while (pn_event_batch_t *batch = pn_proactor_get(proactor_))
         dispatch(batch);
     return true;
 }
@@ -140,41 +217,60 @@ void Loop::turn(int tsi, bool wait) noexcept {
         settle();
         return;
     }
-    pn_event_batch_t *batch =
-        wait ? pn_proactor_wait(proactor_.get()) : pn_proactor_get(proactor_.get());
+    pn_event_batch_t *batch = wait ? pn_proactor_wait(proactor_) : pn_proactor_get(proactor_);
     pt.waiting = false;
     pt.returning = false;
     if (batch)
         dispatch(batch);
 }
 
-void Loop::dispatch(pn_event_batch_t *batch) noexcept {
-    pn_event_t *event = pn_event_batch_next(batch);
-    bool timeout = false, interrupt = false;
-
-    if (event && pn_event_raw_connection(event)) {
-        pn_raw_connection_t *raw = pn_event_raw_connection(event);
+bool Loop::serve(pn_event_batch_t *batch, pn_event_t *event) noexcept {
+    if (pn_raw_connection_t *raw = pn_event_raw_connection(event)) {
+        if (!RawConnection::ours(raw))
+            return false;
         if (RawConnection *connection = RawConnection::of(raw)) {
+            Loop &loop = connection->loop();
+            loop.hold();
             connection->batch(batch, event);
+            loop.settle();
+            loop.drop();
         } else {
             pn_raw_connection_close(raw);
             while (pn_event_batch_next(batch)) {
             }
         }
-    } else if (event && pn_event_listener(event)) {
+        return true;
+    }
+    if (pn_listener_t *raw_listener = pn_event_listener(event)) {
+        Listener *listener = Listener::of(raw_listener);
+        if (!listener)
+            return false;
+        Loop &loop = listener->loop();
+        loop.hold();
+        // It goes with the event that says it is closed.
         for (; event; event = pn_event_batch_next(batch))
-            if (Listener *listener = Listener::of(pn_event_listener(event)))
+            if ((listener = Listener::of(raw_listener)))
                 listener->on_event(event);
-    } else {
+        loop.drop();
+        return true;
+    }
+    return false;
+}
+
+void Loop::dispatch(pn_event_batch_t *batch) noexcept {
+    pn_event_t *event = pn_event_batch_next(batch);
+    bool timeout = false, interrupt = false;
+
+    if (event && !serve(batch, event)) {
         for (; event; event = pn_event_batch_next(batch)) {
             timeout |= pn_event_type(event) == PN_PROACTOR_TIMEOUT;
             interrupt |= pn_event_type(event) == PN_PROACTOR_INTERRUPT;
         }
     }
-    pn_proactor_done(proactor_.get(), batch);
+    pn_proactor_done(proactor_, batch);
 
     if (timeout)
-        on_timeout();
+        timers_->expire();
     if (interrupt)
         on_wakes();
     else
@@ -182,19 +278,29 @@ void Loop::dispatch(pn_event_batch_t *batch) noexcept {
 }
 
 void Loop::settle() noexcept {
+    if (serving_.loop == this)
+        return;
     if (std::any_of(pts_.begin(), pts_.end(), [](auto &pt) { return pt->woken.load(); }))
         on_wakes();
+    if (destroy_wanted_ && destroy_wanted_.exchange(false))
+        host_->destroy(user_);
 }
 
-// Called from signal handlers too: atomics and one write(2), which is what Proton's interrupt is.
+// Called from signal handlers too, unless the proactor is the application's: atomics and one
+// write(2), which is what Proton's interrupt is. In an application's proactor interrupts are the
+// application's.
 void Loop::wake(int tsi) noexcept {
     Pt &pt = *pts_[tsi];
     pt.returning = true;
     if (pt.woken.exchange(true))
         return;
     // This thread looks at woken itself before it waits again.
-    if (serving_loop_ != this)
-        pn_proactor_interrupt(proactor_.get());
+    if (serving_.loop == this)
+        return;
+    if (foreign_)
+        timers_->arm(0);
+    else
+        pn_proactor_interrupt(proactor_);
 }
 
 void Loop::on_wakes() noexcept {
@@ -214,9 +320,13 @@ void Loop::on_wakes() noexcept {
 // An interrupt reaches one thread: those that are to come back too need another. And what was
 // served may have woken a pt again.
 void Loop::pass_on() noexcept {
-    if (std::any_of(pts_.begin(), pts_.end(),
-                    [](auto &pt) { return pt->woken || (pt->returning && pt->waiting); }))
-        pn_proactor_interrupt(proactor_.get());
+    if (!std::any_of(pts_.begin(), pts_.end(),
+                     [](auto &pt) { return pt->woken || (pt->returning && pt->waiting); }))
+        return;
+    if (foreign_)
+        timers_->arm(0);
+    else
+        pn_proactor_interrupt(proactor_);
 }
 
 // Each once: one that wants to be served again comes back through the wake.
@@ -274,12 +384,7 @@ void Loop::serve_lookups(Pt &pt) noexcept {
     }
 }
 
-void Loop::on_timeout() noexcept {
-    const int64_t now = now_us();
-    {
-        std::lock_guard<std::mutex> lock(timer_mutex_);
-        armed_ = kNever;
-    }
+void Loop::on_timeout(int64_t now) noexcept {
     for (size_t tsi = 0; tsi < pts_.size(); tsi++) {
         if (pts_[tsi]->deadline > now)
             continue;
@@ -287,29 +392,28 @@ void Loop::on_timeout() noexcept {
     }
     report_lingering(now);
     if (now >= heartbeat_) {
-        heartbeat_ = now + LWS_PROTON_HEARTBEAT_MS * kMs;
         for (auto &pt : pts_)
             if (pt->waiting)
                 pt->returning = true;
         pass_on();
+        beat(now);
     }
+    if (foreign_)
+        settle();
     arm_all();
+}
+
+// Without service threads of its own it has nobody to bring back.
+void Loop::beat(int64_t now) noexcept {
+    heartbeat_ = !foreign_ || lingering_ ? now + LWS_PROTON_HEARTBEAT_MS * kMs : kNever;
+    timers_->arm(heartbeat_);
 }
 
 void Loop::arm_all() noexcept {
     int64_t deadline = heartbeat_;
     for (auto &pt : pts_)
         deadline = std::min<int64_t>(deadline, pt->deadline);
-    arm(deadline);
-}
-
-void Loop::arm(int64_t deadline) noexcept {
-    std::lock_guard<std::mutex> lock(timer_mutex_);
-    if (deadline >= armed_)
-        return;
-    armed_ = deadline;
-    const int64_t ms = (deadline - now_us() + kMs - 1) / kMs;
-    pn_proactor_set_timeout(proactor_.get(), static_cast<pn_millis_t>(std::max<int64_t>(ms, 0)));
+    timers_->arm(deadline);
 }
 
 lws_proton_conn *Loop::listen(const char *host, int *port, char *err, size_t err_len) noexcept {
@@ -318,7 +422,32 @@ lws_proton_conn *Loop::listen(const char *host, int *port, char *err, size_t err
         snprintf(err, err_len, "listen: out of memory");
         return nullptr;
     }
-    return listener->listen(proactor_.get(), host, port, err, err_len) ? listener : nullptr;
+    return listener->listen(proactor_, host, port, err, err_len) ? listener : nullptr;
+}
+
+lws_proton_conn *Loop::adopt(pn_raw_connection_t *raw) noexcept {
+    if (RawConnection::ours(raw)) {
+        errno = EALREADY;
+        return nullptr;
+    }
+    // What Proton holds of the application's cannot be had back (there is room for 16 of each).
+    if ((!pn_raw_connection_is_read_closed(raw) &&
+         pn_raw_connection_read_buffers_capacity(raw) != kProtonBuffers) ||
+        (!pn_raw_connection_is_write_closed(raw) &&
+         pn_raw_connection_write_buffers_capacity(raw) != kProtonBuffers)) {
+        errno = EBUSY;
+        return nullptr;
+    }
+    if (refusing()) {
+        refused();
+        errno = ECONNREFUSED;
+        return nullptr;
+    }
+    const int tsi = this_tsi() >= 0 ? this_tsi() : idlest();
+    lws_proton_conn *connection = new (std::nothrow) RawConnection(*this, tsi, raw);
+    if (!connection)
+        errno = ENOMEM;
+    return connection;
 }
 
 lws_proton_conn *Loop::socket(int tsi) noexcept {
@@ -360,20 +489,32 @@ int Loop::idlest() const noexcept {
 }
 
 void Loop::connection_born(int tsi) noexcept {
+    hold();
     connections_++;
-    join(tsi);
+    count(tsi);
 }
 
 void Loop::connection_died(int tsi) noexcept {
     connections_--;
-    leave(tsi);
+    uncount(tsi);
+    drop_not_last();
 }
 
-void Loop::join(int tsi) noexcept {
+void Loop::listener_born() noexcept {
+    hold();
+    listeners_++;
+}
+
+void Loop::listener_died() noexcept {
+    listeners_--;
+    drop_not_last();
+}
+
+void Loop::count(int tsi) noexcept {
     pts_[tsi]->connections++;
 }
 
-void Loop::leave(int tsi) noexcept {
+void Loop::uncount(int tsi) noexcept {
     pts_[tsi]->connections--;
 }
 
@@ -396,10 +537,14 @@ void Loop::adopt_no_more(Connection &c) noexcept {
 }
 
 void Loop::linger(Connection &c) noexcept {
-    std::lock_guard<std::mutex> lock(linger_mutex_);
-    c.linger_since = Clock::now();
-    lingering_list_.push(c);
-    lingering_++;
+    {
+        std::lock_guard<std::mutex> lock(linger_mutex_);
+        c.linger_since = Clock::now();
+        lingering_list_.push(c);
+        lingering_++;
+    }
+    if (heartbeat_ == kNever)
+        beat(now_us());
 }
 
 void Loop::unlinger(Connection &c) noexcept {

@@ -5,37 +5,38 @@
 #include "connection.hpp"
 #include "connection_list.hpp"
 #include "lws_proton_host.h"
+#include "timers.hpp"
 
 #include <atomic>
-#include <chrono>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 typedef struct pn_event_t pn_event_t;
+typedef struct pn_raw_connection_t pn_raw_connection_t;
 
 namespace lws_proton {
 
 class Listener;
 class Lookup;
 
-using Clock = std::chrono::steady_clock;
-
-// One lws_context's loop on a proactor: the serialization of its pts, its timers, its wake, and
-// which of Proton's events goes where.
+// One lws_context's loop on a proactor, its own or the application's: the serialization of its pts,
+// its timers, its wake, and which of Proton's events goes where.
 //
 // Locks, in the order in which a thread may take them:
 //   1. Pt::serial of pt 0, 2. Pt::serial of one other pt,
 //   3. lws's own,
 //   4. a lookup's or a listener's waiting_mutex_,
 //   5. listen_mutex_,
-//   6. one of: linger_mutex_, timer_mutex_, windows_mutex_, Pt::orphan_mutex,
-//      Pt::lookup_mutex, a raw connection's wake mutex, the pool's. Under these nothing but Proton
-//      is called.
+//   6. one of: linger_mutex_, windows_mutex_, Pt::orphan_mutex, Pt::lookup_mutex, a raw
+//      connection's wake mutex, the pool's, Timers's. Under these nothing but Proton is called.
+//
+// Held by its context, by all that Proton holds of it, and by each thread that serves an event of
+// it; freed by the last.
 class Loop {
 public:
-    Loop(int threads, const lws_proton_host_t *host, void *user);
-    ~Loop() = default;
+    // `application`: the proactor of one whose threads serve it; null: the loop makes its own.
+    Loop(int threads, const lws_proton_host_t *host, void *user, pn_proactor_t *application);
     Loop(const Loop &) = delete;
     Loop &operator=(const Loop &) = delete;
 
@@ -45,15 +46,44 @@ public:
 
     void turn(int tsi, bool wait) noexcept;
     void dispatch(pn_event_batch_t *batch) noexcept;
+    // Serves `event` and all that follows it in `batch`, if it is a loop's, of whichever; but not
+    // a proactor's timeout.
+    static bool serve(pn_event_batch_t *batch, pn_event_t *event) noexcept;
+    // What is due at `now`.
+    void on_timeout(int64_t now) noexcept;
+
+    void hold() noexcept { holders_++; }
+    bool hold_if_alive() noexcept;
+    void drop() noexcept;
+    size_t held_by_proton() const noexcept { return connections_ + listeners_; }
+
+    // An application's proactor: its threads may be anywhere in here.
+    bool foreign() const noexcept { return foreign_; }
+    // From seize() to unseize() this thread has all of the pts: while the context is made, and
+    // while it is destroyed.
+    void seize() noexcept;
+    void unseize() noexcept;
+    // By this thread.
+    bool seized() const noexcept { return serving_.loop == this && seized_; }
+    // The host and its context are gone.
+    void retire() noexcept;
+    // host->destroy() is to be called, by this thread, once it is in no visit.
+    void destroy_later() noexcept { destroy_wanted_ = true; }
+    // For who is not in a callback. False: this thread may not wait for that pt.
+    bool enter(int tsi) noexcept;
+    void leave() noexcept;
+
     lws_proton_conn *listen(const char *host, int *port, char *err, size_t err_len) noexcept;
     lws_proton_conn *socket(int tsi) noexcept;
+    // A connection of the application's, in its own batch. Null: errno says why not.
+    lws_proton_conn *adopt(pn_raw_connection_t *raw) noexcept;
     lws_proton_conn *pipe(int tsi) noexcept;
     void wake(int tsi) noexcept;
     // Serves what was woken by this thread while it was inside lws.
     void settle() noexcept;
 
     const void *user() const noexcept { return user_; }
-    pn_proactor_t *proactor() const noexcept { return proactor_.get(); }
+    pn_proactor_t *proactor() const noexcept { return proactor_; }
     BufferPool &pool() noexcept { return pool_; }
     lws_proton_stats_t stats() noexcept;
     // Of new connections. False: out of range.
@@ -61,7 +91,12 @@ public:
     lws_proton_windows_t windows() const noexcept;
     static bool valid(const lws_proton_windows_t &windows) noexcept;
 
-    // One thread inside lws for a pt. Begins and ends a visit.
+    // What a thread is inside of.
+    struct Serving {
+        Loop *loop;
+        int tsi;
+    };
+    // One thread inside lws for a pt.
     class Visit {
     public:
         Visit(Loop &loop, int tsi) noexcept;
@@ -71,21 +106,20 @@ public:
 
     private:
         Loop &loop_;
-        const int tsi_;
-        std::unique_lock<std::mutex> serial_;
-        Loop *const outer_loop_;
-        const int outer_tsi_;
+        const Serving before_;
     };
     // This thread is in a visit to tsi.
-    bool serving(int tsi) const noexcept { return this_tsi() == tsi; }
-    int this_tsi() const noexcept { return serving_loop_ == this ? serving_tsi_ : -1; }
+    bool serving(int tsi) const noexcept {
+        return serving_.loop == this && (serving_.tsi == tsi || seized_);
+    }
+    int this_tsi() const noexcept { return serving_.loop == this ? serving_.tsi : -1; }
 
     // The host, for connections.
     void host_service(lws_proton_conn &c, int events) noexcept {
         host_->service(user_, &c, events);
     }
     size_t host_pending(lws_proton_conn &c) noexcept { return host_->pending(user_, &c); }
-    void log(int level, const char *line) noexcept { host_->log(user_, level, line); }
+    void log(int level, const char *line) noexcept { log_(user_, level, line); }
 
     // The pt with the fewest connections.
     int idlest() const noexcept;
@@ -97,8 +131,8 @@ public:
     void connection_born(int tsi) noexcept;
     void connection_died(int tsi) noexcept;
     // It counts in pt `tsi`, from now on or no more.
-    void join(int tsi) noexcept;
-    void leave(int tsi) noexcept;
+    void count(int tsi) noexcept;
+    void uncount(int tsi) noexcept;
     void linger(Connection &c) noexcept;
     void unlinger(Connection &c) noexcept;
     // A connection without a transport wants to be served.
@@ -108,10 +142,13 @@ public:
     void looked_up(Lookup &lookup) noexcept;
     // ... unless it is cancelled before. With the pt serialized.
     void forget(Lookup &lookup) noexcept;
-    void listener_born() noexcept { listeners_++; }
-    void listener_died() noexcept { listeners_--; }
+    void listener_born() noexcept;
+    void listener_died() noexcept;
     // Proton may not take a listener away while its creator still looks at it.
     std::mutex &listen_mutex() noexcept { return listen_mutex_; }
+
+protected:
+    virtual ~Loop();
 
 private:
     struct Pipe : lws_proton_conn {
@@ -126,44 +163,53 @@ private:
         std::atomic<bool> waiting{false};    // its thread is in Proton's wait
         std::atomic<int> connections{0};
         std::atomic<int64_t> deadline{kNever};  // of lws's next timer, µs of Clock
+        Serving before_entering{nullptr, -1};
+        int entered_again = 0;
         std::mutex orphan_mutex;
         ConnectionList<&Connection::orphan_links> orphans;
         std::mutex lookup_mutex;
         Lookup *lookups = nullptr;  // ended, to be told of
     };
-    static constexpr int64_t kNever = INT64_MAX;
     static const lws_proton_conn_ops kPipeOps;
 
+    // A visit's beginning and end; between them is what the thread was inside of before.
+    Serving begin(int tsi) noexcept;
+    void end(Serving before) noexcept;
     void on_wakes() noexcept;
     void pass_on() noexcept;
     void serve_orphans(Pt &pt) noexcept;
     void serve_lookups(Pt &pt) noexcept;
-    void on_timeout() noexcept;
-    void arm(int64_t deadline) noexcept;
     void arm_all() noexcept;
+    void beat(int64_t now) noexcept;
+    // With a holder that stays.
+    void drop_not_last() noexcept;
     void report_lingering(int64_t now) noexcept;
 
-    static thread_local Loop *serving_loop_;
-    static thread_local int serving_tsi_;
+    static thread_local Serving serving_;
 
+    const bool foreign_;
     bool draining_ = false;
+    bool seized_ = false;
+    Serving before_seizing_{nullptr, -1};
+    std::atomic<bool> destroy_wanted_{false};
     const lws_proton_host_t *host_;
-    lws_proton_host_t retired_;  // host_ once the host is gone
+    void (*const log_)(void *user, int level, const char *line);
     void *user_;
     struct FreeProactor {
         void operator()(pn_proactor_t *p) const noexcept;
     };
-    std::unique_ptr<pn_proactor_t, FreeProactor> proactor_;
+    std::unique_ptr<pn_proactor_t, FreeProactor> own_proactor_;
+    pn_proactor_t *const proactor_;
+    const std::shared_ptr<Timers> timers_;
     BufferPool pool_;
     std::vector<std::unique_ptr<Pt>> pts_;
+    std::atomic<size_t> holders_{1};
     std::atomic<size_t> connections_{0};
     std::atomic<size_t> listeners_{0};
 
     mutable std::mutex windows_mutex_;
     lws_proton_windows_t windows_{LWS_PROTON_RX, LWS_PROTON_TX, false};
 
-    std::mutex timer_mutex_;
-    int64_t armed_ = kNever;  // when Proton's timeout comes
     std::atomic<int64_t> heartbeat_{kNever};
 
     std::mutex linger_mutex_;

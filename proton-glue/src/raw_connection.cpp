@@ -77,12 +77,30 @@ RawConnection::RawConnection(Loop &loop, int tsi_, pn_raw_connection_t *raw,
 RawConnection::RawConnection(Loop &loop, int tsi_) noexcept
     : Connection(loop, tsi_, State::unconnected) {}
 
+RawConnection::RawConnection(Loop &loop, int tsi_, pn_raw_connection_t *raw) noexcept
+    : Connection(loop, tsi_) {
+    Turn turn(*this);
+    attach(raw);
+    connected_ = true;
+    on(Event::connected);
+    if (pn_raw_connection_is_read_closed(raw))
+        on(Event::peer_close);
+}
+
 void RawConnection::attach(pn_raw_connection_t *raw) noexcept {
     pn_record_t *record = pn_raw_connection_attachments(raw);
     pn_record_def(record, kKey, PN_VOID);
     pn_record_set(record, kKey, this);
     std::lock_guard<std::mutex> lock(wake_mutex_);
     raw_ = raw;
+}
+
+bool RawConnection::ours(pn_raw_connection_t *raw) noexcept {
+    return pn_record_has(pn_raw_connection_attachments(raw), kKey);
+}
+
+void RawConnection::refuse(pn_raw_connection_t *raw) noexcept {
+    pn_record_def(pn_raw_connection_attachments(raw), kKey, PN_VOID);
 }
 
 RawConnection *RawConnection::of(pn_raw_connection_t *raw) noexcept {
@@ -112,9 +130,9 @@ void RawConnection::batch(pn_event_batch_t *batch, pn_event_t *event) noexcept {
     // Its own is chosen only now, since it may have waited; meanwhile it does not count.
     if (listener_) {
         if (!accept_links.listed)
-            loop_.leave(tsi);
+            loop_.uncount(tsi);
         tsi = loop_.idlest();
-        loop_.join(tsi);
+        loop_.count(tsi);
     }
     std::optional<Loop::Visit> accepting;
     if (listener_ && tsi != 0)
@@ -137,7 +155,7 @@ void RawConnection::batch(pn_event_batch_t *batch, pn_event_t *event) noexcept {
         event = pn_event_batch_next(batch);
     }
     if (listener_ && accept_links.listed)
-        loop_.leave(tsi);
+        loop_.uncount(tsi);
     if (more)
         kick();
 }
@@ -185,6 +203,9 @@ void RawConnection::take_back() noexcept {
         return;
     pn_raw_buffer_t buffer;
     while (pn_raw_connection_take_read_buffers(raw_, &buffer, 1)) {
+        // One of the application's, of a connection that had ended when it was adopted.
+        if (!rx_lent_)
+            continue;
         rx_lent_ = false;
         // Large after a read that filled what there was, small after any other: the connection may
         // be idle from now on, and Proton does not give back what it was lent.

@@ -26,9 +26,16 @@ public:
     // A connection that lws makes, to connect it.
     RawConnection(Loop &loop, int tsi) noexcept;
 
+    // A connected one of the application's, in a batch of it.
+    RawConnection(Loop &loop, int tsi, pn_raw_connection_t *raw) noexcept;
+
     // Serves a batch of this connection, of which `event` is the first, to its end. May free it.
     void batch(pn_event_batch_t *batch, pn_event_t *event) noexcept;
 
+    // A raw connection that is, was, or was to be one of these.
+    static bool ours(pn_raw_connection_t *raw) noexcept;
+    // It is to be none, and closed by its first batch.
+    static void refuse(pn_raw_connection_t *raw) noexcept;
     // Whose events a raw connection's are; null: nobody's.
     static RawConnection *of(pn_raw_connection_t *raw) noexcept;
 

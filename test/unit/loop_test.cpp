@@ -378,8 +378,8 @@ void buffers_of_many_connections_are_not_all_kept(ScriptedLoop &s) {
 void a_loop_is_found_by_its_user(ScriptedLoop &s) {
     const auto context = [](const void *user) { return static_cast<const lws_context *>(user); };
     int first, second;
-    lws_proton_loop_t *a = lws_proton_loop_new(1, s.host.table(), &first);
-    lws_proton_loop_t *b = lws_proton_loop_new(1, s.host.table(), &second);
+    lws_proton_loop_t *a = lws_proton_loop_new(1, s.host.table(), &first, nullptr);
+    lws_proton_loop_t *b = lws_proton_loop_new(1, s.host.table(), &second, nullptr);
     CHECK_EQ(lws_proton_loop_of(context(&s.host)), s.loop);
     CHECK_EQ(lws_proton_loop_of(context(&first)), a);
     CHECK_EQ(lws_proton_loop_of(context(&second)), b);
@@ -394,7 +394,7 @@ void a_loop_is_found_by_its_user(ScriptedLoop &s) {
 
 void no_proactor_is_no_loop(ScriptedLoop &s) {
     s.proton.no_proactor = true;
-    CHECK(!lws_proton_loop_new(1, s.host.table(), &s.host));
+    CHECK(!lws_proton_loop_new(1, s.host.table(), &s.host, nullptr));
 }
 
 void freeing_no_loop_means_nothing(ScriptedLoop &) {
@@ -420,7 +420,7 @@ void a_loop_that_is_freed_lets_proton_finish_what_lws_closed(ScriptedLoop &s) {
     CHECK_EQ(s.proton.proactors_freed, 1);
     CHECK(s.host.log.empty());
     // finish() wants one to end
-    s.loop = lws_proton_loop_new(1, s.host.table(), &s.host);
+    s.loop = lws_proton_loop_new(1, s.host.table(), &s.host, nullptr);
 }
 
 }  // namespace

@@ -169,7 +169,7 @@ void no_memory_for_a_loop_leaves_no_proactor(ScriptedLoop &s) {
         lws_proton_loop_t *loop;
         {
             const OutOfMemory none(0, OutOfMemory::throwing, spared);
-            loop = lws_proton_loop_new(2, s.host.table(), &s);
+            loop = lws_proton_loop_new(2, s.host.table(), &s, nullptr);
         }
         lws_proton_loop_free(loop);
         CHECK_EQ(s.proton.proactors_freed + 1, s.proton.proactors_made);  // the test's own is left

@@ -14,7 +14,8 @@ namespace scripted {
 
 class DriverLoop {
 public:
-    explicit DriverLoop(int threads = 1) : loop(lws_proton_loop_new(threads, host.table(), &host)) {
+    explicit DriverLoop(int threads = 1)
+        : loop(lws_proton_loop_new(threads, host.table(), &host, nullptr)) {
         CHECK(loop);
     }
     ~DriverLoop() { lws_proton_loop_free(loop); }

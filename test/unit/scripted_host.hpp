@@ -166,6 +166,7 @@ public:
     std::function<int64_t(int tsi)> on_after;
     std::function<void(void *cookie, int error, const addrinfo *)> on_resolved;
     std::vector<std::string> log;
+    size_t destroys = 0;
     size_t calls_without_wsi = 0;  // of service: must not be
 
 private:
@@ -198,7 +199,9 @@ private:
             freeaddrinfo(result);
     }
 
-    const lws_proton_host_t table_ = {service, pending, after, resolved, write_log};
+    static void destroy(void *user) { self(user).destroys++; }
+
+    const lws_proton_host_t table_ = {service, pending, after, resolved, destroy, write_log};
 };
 
 }  // namespace scripted

@@ -16,7 +16,7 @@ namespace scripted {
 class ScriptedLoop {
 public:
     explicit ScriptedLoop(Version version = Version::v0_37, int threads = 1)
-        : proton(version), loop(lws_proton_loop_new(threads, host.table(), &host)) {
+        : proton(version), loop(lws_proton_loop_new(threads, host.table(), &host, nullptr)) {
         CHECK(loop);
     }
     ~ScriptedLoop() {

@@ -186,6 +186,10 @@ void pn_proactor_set_timeout(pn_proactor_t *, pn_millis_t ms) {
     Proton::the().set_timeout(ms);
 }
 
+void pn_proactor_cancel_timeout(pn_proactor_t *) {
+    Proton::the().cancel_timeout();
+}
+
 pn_event_t *pn_event_batch_next(pn_event_batch_t *batch) {
     if (!batch->working)
         violation("use of a batch that was handed back");
@@ -212,6 +216,11 @@ pn_event_type_t pn_event_type(pn_event_t *event) {
 
 pn_raw_connection_t *pn_event_raw_connection(pn_event_t *event) {
     return event->raw;
+}
+
+pn_proactor_t *pn_event_proactor(pn_event_t *event) {
+    return event->raw || event->listener ? nullptr
+                                         : reinterpret_cast<pn_proactor_t *>(&Proton::the());
 }
 
 pn_listener_t *pn_event_listener(pn_event_t *event) {
@@ -267,12 +276,8 @@ void pn_listener_close(pn_listener_t *l) {
     alive(l).close();
 }
 
-void *pn_listener_get_context(pn_listener_t *l) {
-    return alive(l).context;
-}
-
-void pn_listener_set_context(pn_listener_t *l, void *context) {
-    alive(l).context = context;
+pn_record_t *pn_listener_attachments(pn_listener_t *l) {
+    return &alive(l).record;
 }
 
 pn_condition_t *pn_listener_condition(pn_listener_t *l) {
@@ -301,6 +306,10 @@ size_t pn_netaddr_socklen(const pn_netaddr_t *address) {
 
 void pn_record_def(pn_record_t *record, pn_handle_t key, const pn_class_t *) {
     record->values.emplace(key, nullptr);
+}
+
+bool pn_record_has(pn_record_t *record, pn_handle_t key) {
+    return record->values.count(key) != 0;
 }
 
 void *pn_record_get(pn_record_t *record, pn_handle_t key) {

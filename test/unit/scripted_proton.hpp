@@ -156,7 +156,7 @@ struct pn_listener_t {
     bool accept();
 
     mutable std::mutex mutex;  // lws may close it while another thread has its batch
-    void *context = nullptr;
+    pn_record_t record;
     pn_netaddr_t bound;
     pn_condition_t condition;
     pn_event_batch_t batch;
@@ -207,6 +207,8 @@ public:
     // For a wait: moves the time to the timeout.
     void wait_for_timeout();
     void set_timeout(pn_millis_t ms);
+    void cancel_timeout() { timeout_at_.reset(); }
+    bool timeout_is_set() const { return timeout_at_.has_value(); }
     void interrupt() { interrupts++, interrupted_ = true; }
 
 private:

@@ -316,6 +316,25 @@ size_t pn_raw_connection_give_read_buffers(pn_raw_connection_t *connection,
     return num;
 }
 
+// Of an ended side there is none, whatever Proton still holds.
+size_t pn_raw_connection_read_buffers_capacity(pn_raw_connection_t *connection) {
+    pn_raw_connection_t &c = in_batch(connection);
+    return c.read_closed ? 0 : kMostBuffers - c.unread.size() - c.read.size();
+}
+
+size_t pn_raw_connection_write_buffers_capacity(pn_raw_connection_t *connection) {
+    pn_raw_connection_t &c = in_batch(connection);
+    return c.write_closed ? 0 : kMostBuffers - c.unwritten.size() - c.written.size();
+}
+
+bool pn_raw_connection_is_read_closed(pn_raw_connection_t *c) {
+    return in_batch(c).read_closed;
+}
+
+bool pn_raw_connection_is_write_closed(pn_raw_connection_t *c) {
+    return in_batch(c).write_closed;
+}
+
 size_t pn_raw_connection_take_read_buffers(pn_raw_connection_t *c, pn_raw_buffer_t *buffers,
                                            size_t num) {
     return take_back(in_batch(c).read, buffers, num);

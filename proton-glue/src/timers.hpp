@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+typedef struct pn_proactor_t pn_proactor_t;
+
+namespace lws_proton {
+
+class Loop;
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kNever = INT64_MAX;
+constexpr int64_t kMs = 1000;  // µs
+
+// µs of Clock.
+int64_t now_us() noexcept;
+
+// The one timeout that a proactor has, for all who want one: the loops on it, and, if the proactor
+// is the application's, the application. There is one Timers for each proactor with a loop.
+//
+// Any thread, with or without a pt.
+class Timers {
+public:
+    explicit Timers(pn_proactor_t *proactor) noexcept : proactor_(proactor) {}
+    Timers(const Timers &) = delete;
+    Timers &operator=(const Timers &) = delete;
+
+    // That of an application's proactor, made if there is none.
+    static std::shared_ptr<Timers> obtain(pn_proactor_t *proactor);
+    // Null: no loop is on it.
+    static std::shared_ptr<Timers> find(pn_proactor_t *proactor) noexcept;
+
+    // A loop's life: from its creation until the last of what Proton held for it has gone.
+    void join(Loop &loop);
+    void leave(Loop &loop) noexcept;
+
+    // Proton's timeout is to come at `deadline` or before.
+    void arm(int64_t deadline) noexcept;
+
+    // The application's own timeout; kNever: none.
+    void set_application(int64_t deadline) noexcept;
+
+    // Proton's timeout has come: tells the loops. True: the application's has, too.
+    bool expire() noexcept;
+
+    // Connections and listeners, of all loops.
+    size_t held() noexcept;
+
+private:
+    // With mutex_ held.
+    void arm_locked(int64_t deadline) noexcept;
+
+    pn_proactor_t *const proactor_;
+    std::mutex mutex_;
+    int64_t armed_ = kNever;
+    int64_t application_ = kNever;
+    std::vector<Loop *> loops_;
+};
+
+}  // namespace lws_proton

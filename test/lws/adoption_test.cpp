@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+//
+// Connections that an application accepts itself, and gives to lws.
+#include "site.hpp"
+
+#include "ws_client.hpp"
+
+#include <proton/listener.h>
+#include <proton/netaddr.h>
+#include <proton/raw_connection.h>
+
+#include <cerrno>
+#include <memory>
+#include <mutex>
+
+namespace {
+
+using namespace lws_test;
+using e2e::Opcode;
+using e2e::TcpSocket;
+using e2e::WsClient;
+
+// The application's own port, whose connections go to lws once they have said `at_least` bytes.
+class Door {
+public:
+    using Choice = std::function<lws_vhost *(const std::string &said)>;
+
+    Door(size_t at_least, Choice choice, int threads = 2, int pts = 2)
+        : at_least_(at_least), choice_(std::move(choice)),
+          application_(threads, [this](auto *batch, auto *event) { on_event(batch, event); }),
+          site_(application_, {}, pts, without_listening()), listener_(pn_listener()) {
+        lws_context_creation_info info = {};
+        info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+        info.protocols = kProtocols;
+        info.vhost_name = "other";
+        CHECK_EQ(lws_proton_loop_enter(site_.loop(), 0), 0);
+        CHECK(lws_create_vhost(site_.context(), &info));
+        lws_proton_loop_leave(site_.loop());
+        pn_proactor_listen(application_.proactor(), listener_, "127.0.0.1:0", 16);
+        e2e::await("the door", [&] { return port() != 0; });
+    }
+    ~Door() {
+        pn_listener_close(listener_);
+        e2e::await("the door to close", [&] { return closed_.load(); });
+    }
+
+    int port() const { return port_; }
+    Application &application() { return application_; }
+    Site &site() { return site_; }
+
+    // What went wrong: errno of each connection that could not be adopted.
+    std::atomic<int> refused{0};
+    std::atomic<bool> enters{true};  // as it has to
+    std::atomic<int> extra_buffers{0};
+
+private:
+    static lws_context_creation_info without_listening() {
+        lws_context_creation_info info = {};
+        info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+        return info;
+    }
+
+    void on_event(pn_event_batch_t *, pn_event_t *event) {
+        pn_raw_connection_t *raw = pn_event_raw_connection(event);
+        switch (pn_event_type(event)) {
+        case PN_LISTENER_OPEN: {
+            char port[16];
+            const pn_netaddr_t *address = pn_listener_addr(pn_event_listener(event));
+            pn_netaddr_host_port(address, nullptr, 0, port, sizeof(port));
+            port_ = atoi(port);
+            break;
+        }
+        case PN_LISTENER_ACCEPT:
+            pn_listener_raw_accept(pn_event_listener(event), pn_raw_connection());
+            break;
+        case PN_LISTENER_CLOSE:
+            closed_ = true;
+            break;
+        case PN_RAW_CONNECTION_CONNECTED: {
+            char peer[64];
+            pn_netaddr_str(pn_raw_connection_remote_addr(raw), peer, sizeof(peer));
+            CHECK_EQ(std::string(peer).substr(0, 10), "127.0.0.1:");
+            if (!at_least_ && !extra_buffers)
+                adopt(raw, "");
+            else
+                for (int i = 0; i <= extra_buffers; i++)
+                    lend(raw);
+            break;
+        }
+        case PN_RAW_CONNECTION_READ: {
+            std::string said;
+            pn_raw_buffer_t buffer;
+            while (pn_raw_connection_take_read_buffers(raw, &buffer, 1)) {
+                said.append(buffer.bytes + buffer.offset, buffer.size);
+                delete[] buffer.bytes;
+            }
+            if (said.size() >= at_least_)
+                adopt(raw, said);
+            break;
+        }
+        case PN_RAW_CONNECTION_DISCONNECTED: {
+            pn_raw_buffer_t buffer;
+            while (pn_raw_connection_take_read_buffers(raw, &buffer, 1))
+                delete[] buffer.bytes;
+            break;
+        }
+        default:
+            break;
+        }
+    }
+
+    static void lend(pn_raw_connection_t *raw) {
+        pn_raw_buffer_t buffer = {};
+        buffer.capacity = 4096;
+        buffer.bytes = new char[buffer.capacity];
+        pn_raw_connection_give_read_buffers(raw, &buffer, 1);
+    }
+
+    void adopt(pn_raw_connection_t *raw, const std::string &said) {
+        lws_proton_conn *c = lws_proton_loop_adopt(site_.loop(), raw);
+        if (!c) {
+            refused = errno;
+            pn_raw_connection_close(raw);
+            return;
+        }
+        if (enters)
+            CHECK_EQ(lws_proton_loop_enter(site_.loop(), lws_proton_conn_tsi(c)), 0);
+        lws_adopt_socket_vhost_readbuf(choice_(said), c, said.data(), said.size());
+        if (enters)
+            lws_proton_loop_leave(site_.loop());
+    }
+
+    const size_t at_least_;
+    const Choice choice_;
+    std::atomic<int> port_{0};
+    std::atomic<bool> closed_{false};
+    Application application_;
+    Site site_;
+    pn_listener_t *const listener_;
+};
+
+void the_application_chooses_the_vhost() {
+    std::atomic<int> connections{0};
+    Door *the_door = nullptr;
+    Door door(0, [&](const std::string &) {
+        return the_door->site().vhost(connections++ % 2 ? "other" : "default");
+    });
+    the_door = &door;
+    for (int i = 0; i < 4; i++) {
+        TcpSocket client(door.port());
+        // With a Host it would be lws that chooses, among the vhosts of the same port.
+        client.send_all("GET / HTTP/1.0\r\n\r\n");
+        CHECK_EQ(body(client.receive_to_end()), i % 2 ? "other" : "default");
+    }
+}
+
+void what_was_read_already_goes_along() {
+    Door *the_door = nullptr;
+    Door door(4, [&](const std::string &said) {
+        return the_door->site().vhost(said.find("other") == std::string::npos ? "default"
+                                                                              : "other");
+    });
+    the_door = &door;
+    TcpSocket client(door.port()), other(door.port());
+    CHECK_EQ(get(client), "default");
+    CHECK_EQ(get(other, "other"), "other");
+    std::vector<std::unique_ptr<WsClient>> clients;
+    for (int i = 0; i < 8; i++)
+        clients.push_back(std::make_unique<WsClient>(door.port(), "echo"));
+    for (auto &ws : clients) {
+        ws->await_open();
+        ws->queue_frame(Opcode::text, "hello");
+        CHECK_EQ(ws->await_frame().payload, "hello");
+    }
+}
+
+// A request that is all there when lws gets the connection, and nothing comes after it.
+void nothing_more_has_to_come() {
+    Door *the_door = nullptr;
+    Door door(4, [&](const std::string &) { return the_door->site().vhost(); });
+    the_door = &door;
+    TcpSocket client(door.port());
+    ask(client);
+    client.shutdown_write();
+    CHECK_EQ(body(client.receive_to_end()), "default");
+}
+
+void buffers_that_proton_holds_are_not_lws_s() {
+    Door *the_door = nullptr;
+    Door door(1, [&](const std::string &) { return the_door->site().vhost(); });
+    the_door = &door;
+    door.extra_buffers = 1;
+    TcpSocket client(door.port());
+    client.send_all("GET / HTTP/1.1\r\n\r\n");
+    client.receive_to_end();
+    e2e::await("the refusal", [&] { return door.refused == EBUSY; });
+}
+
+void adopting_without_the_pt_is_refused() {
+    Door *the_door = nullptr;
+    Door door(0, [&](const std::string &) { return the_door->site().vhost(); });
+    the_door = &door;
+    door.enters = false;
+    TcpSocket client(door.port());
+    CHECK_EQ(client.receive_to_end(), "");
+    CHECK(lws_log().find("lws_proton_loop_enter()") != std::string::npos);
+    e2e::await("the connection to go",
+               [&] { return lws_proton_loop_stats(door.site().loop()).connections == 0; });
+}
+
+}  // namespace
+
+int main() {
+    const CMUnitTest tests[] = {
+        E2E_TEST(the_application_chooses_the_vhost),
+        E2E_TEST(what_was_read_already_goes_along),
+        E2E_TEST(nothing_more_has_to_come),
+        E2E_TEST(buffers_that_proton_holds_are_not_lws_s),
+        E2E_TEST(adopting_without_the_pt_is_refused),
+    };
+    return cmocka_run_group_tests_name("adoption", tests, nullptr, nullptr);
+}
