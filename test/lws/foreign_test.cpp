@@ -54,17 +54,6 @@ void lws_service_is_refused() {
     check_serves(site.port());
 }
 
-void a_loop_that_is_none_is_refused() {
-    log_to_string();
-    void *loops[] = {nullptr};
-    lws_context_creation_info info = {};
-    info.options = LWS_SERVER_OPTION_PROTON;
-    info.foreign_loops = loops;
-    info.protocols = kProtocols;
-    CHECK(!lws_create_context(&info));
-    CHECK(lws_log().find("foreign_loops[0] is NULL") != std::string::npos);
-}
-
 // AMQP on the same proactor, both ends of it.
 void its_own_connections_are_untouched() {
     std::atomic<int> opened{0}, closed{0};
@@ -256,7 +245,6 @@ int main() {
     const CMUnitTest tests[] = {
         E2E_TEST(its_threads_serve_http_and_websocket),
         E2E_TEST(lws_service_is_refused),
-        E2E_TEST(a_loop_that_is_none_is_refused),
         E2E_TEST(its_own_connections_are_untouched),
         E2E_TEST(the_timeout_is_shared),
         E2E_TEST(interrupts_are_the_application_s),
