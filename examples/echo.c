@@ -16,10 +16,6 @@
 #include <libwebsockets.h>
 
 #include <getopt.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <unistd.h>
 
 #include "echo_protocol.h"
 
@@ -29,6 +25,7 @@
 #define PROGRAM			"lws-stock-echo"
 #endif
 #include "program.h"
+#include "threads.h"
 
 #define DEFAULT_PORT		7682
 
@@ -55,16 +52,8 @@ struct echo_options {
 	unsigned int		threads;
 	int			port;
 	int			deflate;
+	int			own_proactor;
 };
-
-struct service_thread {
-	pthread_t		thread;
-	int			tsi;
-};
-
-static struct lws_context *context;
-static atomic_int stopping;
-static atomic_int failed;
 
 static void
 usage(FILE *to)
@@ -76,7 +65,9 @@ usage(FILE *to)
 		"\n"
 		"  --port N          listen on port N, 0 picks a free one (default %d)\n"
 		"  --threads N       service threads, at most %d (default 1)\n"
-#if !defined(LWS_PROTON)
+#if defined(LWS_PROTON)
+		"  --own-proactor    they wait on a proactor of the program's own\n"
+#else
 		"  --loop NAME       poll, uv (libuv) or ev (libev) (default poll)\n"
 #endif
 		"  --tls-cert FILE   serve wss:// with this certificate chain (PEM),\n"
@@ -118,7 +109,9 @@ parse_options(int argc, char **argv, struct echo_options *o)
 	static const struct option options[] = {
 		{ "port",	required_argument,	NULL, 'p' },
 		{ "threads",	required_argument,	NULL, 't' },
-#if !defined(LWS_PROTON)
+#if defined(LWS_PROTON)
+		{ "own-proactor", no_argument,		NULL, 'o' },
+#else
 		{ "loop",	required_argument,	NULL, 'l' },
 #endif
 		{ "tls-cert",	required_argument,	NULL, 'c' },
@@ -143,6 +136,9 @@ parse_options(int argc, char **argv, struct echo_options *o)
 					 &number))
 				return EXIT_USAGE;
 			o->threads = (unsigned int)number;
+			break;
+		case 'o':
+			o->own_proactor = 1;
 			break;
 		case 'l':
 			o->loop = NULL;
@@ -176,65 +172,6 @@ parse_options(int argc, char **argv, struct echo_options *o)
 	return check_options(o);
 }
 
-static void *
-serve(void *p)
-{
-	const struct service_thread *self = p;
-
-	while (!stopping)
-		if (lws_service_tsi(context, 0, self->tsi) < 0) {
-			if (!stopping) {
-				failed = 1;
-				/* sigwait() in run_threads() gets it */
-				kill(getpid(), SIGTERM);
-			}
-			break;
-		}
-
-	return NULL;
-}
-
-static void
-say_ready(struct lws_vhost *vhost, const struct echo_options *o)
-{
-	printf("ready: %s://localhost:%d/\n", o->tls_cert ? "wss" : "ws",
-	       lws_get_vhost_listen_port(vhost));
-	fflush(stdout);
-}
-
-/*
- * SIGINT and SIGTERM are blocked in every thread and waited for here, so that
- * stopping is ordinary code.
- */
-static void
-run_threads(struct lws_vhost *vhost, const struct echo_options *o,
-	    const sigset_t *signals)
-{
-	struct service_thread threads[LWS_MAX_SMP];
-	int count = lws_get_count_threads(context), started, sig;
-
-	for (started = 0; started < count; started++) {
-		threads[started].tsi = started;
-		if (pthread_create(&threads[started].thread, NULL, serve,
-				   &threads[started])) {
-			fprintf(stderr, PROGRAM ": cannot start service "
-					"thread %d\n", started);
-			failed = 1;
-			break;
-		}
-	}
-
-	if (!failed) {
-		say_ready(vhost, o);
-		sigwait(signals, &sig);
-	}
-
-	stopping = 1;
-	lws_cancel_service(context);
-	while (started--)
-		pthread_join(threads[started].thread, NULL);
-}
-
 #if !defined(LWS_PROTON)
 /*
  * libuv's and libev's loops run until the context is destroyed inside them. The
@@ -245,8 +182,8 @@ loop_signalled(void *handle, int sig)
 {
 	(void)handle;
 	(void)sig;
-	stopping = 1;
-	lws_context_destroy(context);
+	serving.stopping = 1;
+	lws_context_destroy(serving.context);
 }
 
 static void
@@ -256,16 +193,20 @@ interrupt(int sig)
 	raise(SIGINT);
 }
 
-static void
-run_loop(struct lws_vhost *vhost, const struct echo_options *o)
+static int
+run_loop(const char *ready)
 {
 	signal(SIGTERM, interrupt);
-	say_ready(vhost, o);
-	while (!stopping)
-		if (lws_service(context, 0) < 0 && !stopping) {
-			failed = 1;
+	printf("ready: %s\n", ready);
+	fflush(stdout);
+	while (!serving.stopping)
+		if (lws_service(serving.context, 0) < 0 && !serving.stopping) {
+			serving.failed = 1;
 			break;
 		}
+	lws_context_destroy(serving.context);
+
+	return serving.failed ? EXIT_FAILED : EXIT_OK;
 }
 #endif
 
@@ -281,6 +222,7 @@ main(int argc, char **argv)
 	struct lws_context_creation_info info;
 	struct lws_vhost *vhost;
 	sigset_t signals;
+	char ready[64];
 	int n;
 
 	n = parse_options(argc, argv, &o);
@@ -319,28 +261,30 @@ main(int argc, char **argv)
 	}
 #endif
 #if !defined(LWS_PROTON)
-	info.pcontext		= &context;
+	info.pcontext		= &serving.context;
 	info.signal_cb		= loop_signalled;
+#else
+	if (o.own_proactor)
+		info.foreign_loops = own_proactor();
 #endif
 
-	context = lws_create_context(&info);
-	vhost = context ? lws_create_vhost(context, &info) : NULL;
+	serving.context = lws_create_context(&info);
+	vhost = serving.context ? lws_create_vhost(serving.context, &info) :
+				  NULL;
 	if (!vhost) {
 		fprintf(stderr, PROGRAM ": %s\n", why);
-		lws_context_destroy(context);
+		lws_context_destroy(serving.context);
 		return EXIT_FAILED;
 	}
 
 	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);
 
+	snprintf(ready, sizeof(ready), "%s://localhost:%d/",
+		 o.tls_cert ? "wss" : "ws", lws_get_vhost_listen_port(vhost));
+
 #if !defined(LWS_PROTON)
 	if (o.loop->own_signals)
-		run_loop(vhost, &o);
-	else
+		return run_loop(ready);
 #endif
-		run_threads(vhost, &o, &signals);
-
-	lws_context_destroy(context);
-
-	return failed ? EXIT_FAILED : EXIT_OK;
+	return serve_until_signalled(&signals, ready);
 }

@@ -11,21 +11,15 @@
  *           (https:// with a certificate)
  *   stderr  logs
  *   exit    0 after SIGINT or SIGTERM, 1 when it cannot serve, 2 on bad usage
- *
- * SIGINT and SIGTERM are blocked in every thread and waited for by main() with
- * sigwait(), so that stopping is ordinary code.
  */
 
 #include <libwebsockets.h>
 
 #include <getopt.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LWS_PLUGIN_STATIC
 #include "plugins/protocol_lws_mirror.c"
@@ -39,6 +33,7 @@
 
 #define PROGRAM			"lws-proton-mirror"
 #include "program.h"
+#include "threads.h"
 
 #define DEFAULT_PORT		7681	/* the port of lws's own test server */
 #define DEFAULT_BIND		"127.0.0.1"
@@ -52,16 +47,8 @@ struct mirror_options {
 	unsigned int	timeout_secs;	/* 0: lws's default */
 	unsigned int	threads;
 	int		port;
+	int		own_proactor;
 };
-
-struct service_thread {
-	pthread_t	thread;
-	int		tsi;
-};
-
-static struct lws_context *context;
-static atomic_int stopping;
-static atomic_int failed;
 
 static const struct lws_protocols protocols[] = {
 	/* the first protocol is the HTTP handler */
@@ -123,6 +110,7 @@ usage(FILE *to)
 		"  --port N          listen on port N, 0 picks a free one (default %d)\n"
 		"  --bind ADDRESS    listen on this address only (default %s)\n"
 		"  --threads N       service threads, at most %d (default 1)\n"
+		"  --own-proactor    they wait on a proactor of the program's own\n"
 		"  --files DIR       serve the files in DIR at /files/\n"
 		"  --page DIR        take test.html and its scripts from DIR\n"
 		"  --timeout-secs N  close a peer that owes a request for N seconds\n"
@@ -140,6 +128,7 @@ parse_options(int argc, char **argv, struct mirror_options *o)
 		{ "port",		required_argument,	NULL, 'p' },
 		{ "bind",		required_argument,	NULL, 'b' },
 		{ "threads",		required_argument,	NULL, 't' },
+		{ "own-proactor",	no_argument,		NULL, 'o' },
 		{ "files",		required_argument,	NULL, 'f' },
 		{ "page",		required_argument,	NULL, 'P' },
 		{ "timeout-secs",	required_argument,	NULL, 'T' },
@@ -166,6 +155,9 @@ parse_options(int argc, char **argv, struct mirror_options *o)
 					 &number))
 				return EXIT_USAGE;
 			o->threads = (unsigned int)number;
+			break;
+		case 'o':
+			o->own_proactor = 1;
 			break;
 		case 'f':
 			o->files = optarg;
@@ -194,36 +186,18 @@ parse_options(int argc, char **argv, struct mirror_options *o)
 		}
 
 	if (optind != argc) {
-		fprintf(stderr, "lws-proton-mirror: unexpected argument '%s'\n",
+		fprintf(stderr, PROGRAM ": unexpected argument '%s'\n",
 			argv[optind]);
 		return EXIT_USAGE;
 	}
 
 	if (!o->tls_cert != !o->tls_key) {
-		fprintf(stderr, "lws-proton-mirror: --tls-cert and --tls-key "
+		fprintf(stderr, PROGRAM ": --tls-cert and --tls-key "
 				"want each other\n");
 		return EXIT_USAGE;
 	}
 
 	return -1;
-}
-
-static void *
-serve(void *p)
-{
-	const struct service_thread *self = p;
-
-	while (!stopping)
-		if (lws_service_tsi(context, 0, self->tsi) < 0) {
-			if (!stopping) {
-				failed = 1;
-				/* sigwait() in main() gets it */
-				kill(getpid(), SIGTERM);
-			}
-			break;
-		}
-
-	return NULL;
 }
 
 int
@@ -236,10 +210,10 @@ main(int argc, char **argv)
 		.port		= DEFAULT_PORT,
 	};
 	struct lws_context_creation_info info;
-	struct service_thread threads[LWS_MAX_SMP];
 	struct lws_vhost *vhost;
-	int n, count, started, sig;
+	char ready[64];
 	sigset_t signals;
+	int n;
 
 	n = parse_options(argc, argv, &o);
 	if (n >= 0)
@@ -284,47 +258,23 @@ main(int argc, char **argv)
 		info.ssl_private_key_filepath	= o.tls_key;
 	}
 
-	context = lws_create_context(&info);
-	if (!context) {
-		fprintf(stderr, "lws-proton-mirror: %s\n", why);
-		return EXIT_FAILED;
-	}
+	if (o.own_proactor)
+		info.foreign_loops = own_proactor();
 
-	vhost = lws_create_vhost(context, &info);
+	serving.context = lws_create_context(&info);
+	vhost = serving.context ? lws_create_vhost(serving.context, &info) :
+				  NULL;
 	if (!vhost) {
-		fprintf(stderr, "lws-proton-mirror: %s\n", why);
-		lws_context_destroy(context);
+		fprintf(stderr, PROGRAM ": %s\n", why);
+		lws_context_destroy(serving.context);
 		return EXIT_FAILED;
 	}
 
 	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);
 
-	count = lws_get_count_threads(context);
-	for (started = 0; started < count; started++) {
-		threads[started].tsi = started;
-		if (pthread_create(&threads[started].thread, NULL, serve,
-				   &threads[started])) {
-			fprintf(stderr, "lws-proton-mirror: cannot start "
-					"service thread %d\n", started);
-			failed = 1;
-			break;
-		}
-	}
+	snprintf(ready, sizeof(ready), "%s://localhost:%d/",
+		 o.tls_cert ? "https" : "http",
+		 lws_get_vhost_listen_port(vhost));
 
-	if (!failed) {
-		printf("ready: %s://localhost:%d/\n",
-		       o.tls_cert ? "https" : "http",
-		       lws_get_vhost_listen_port(vhost));
-		fflush(stdout);
-		sigwait(&signals, &sig);
-	}
-
-	stopping = 1;
-	lws_cancel_service(context);
-	for (n = 0; n < started; n++)
-		pthread_join(threads[n].thread, NULL);
-
-	lws_context_destroy(context);
-
-	return failed ? EXIT_FAILED : EXIT_OK;
+	return serve_until_signalled(&signals, ready);
 }

@@ -85,6 +85,8 @@ RawConnection::RawConnection(Loop &loop, int tsi_, pn_raw_connection_t *raw) noe
     on(Event::connected);
     if (pn_raw_connection_is_read_closed(raw))
         on(Event::peer_close);
+    // Proton may have nothing more to say of it until it gets a buffer.
+    kick();
 }
 
 void RawConnection::attach(pn_raw_connection_t *raw) noexcept {

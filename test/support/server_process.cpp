@@ -93,9 +93,13 @@ int threads_under_test()
 
 std::vector<std::string> thread_arguments()
 {
-    if (threads_under_test() == 1)
-        return {};
-    return {"--threads", std::to_string(threads_under_test())};
+    std::vector<std::string> arguments;
+    if (threads_under_test() != 1)
+        arguments = {"--threads", std::to_string(threads_under_test())};
+    // As a program with a Proton loop of its own.
+    if (getenv("LWS_PROTON_TEST_OWN_PROACTOR"))
+        arguments.push_back("--own-proactor");
+    return arguments;
 }
 
 ServerProcess::ServerProcess(std::vector<std::string> arguments)

@@ -15,9 +15,12 @@ namespace scripted {
 
 class ScriptedLoop {
 public:
-    explicit ScriptedLoop(Version version = Version::v0_37, int threads = 1)
-        : proton(version), loop(lws_proton_loop_new(threads, host.table(), &host, nullptr)) {
+    // On a proactor of its own or, if it is `foreign`, on an application's, which the test is.
+    explicit ScriptedLoop(Version version = Version::v0_37, int threads = 1, bool foreign = false)
+        : proton(version), proactor(foreign ? pn_proactor() : nullptr),
+          loop(lws_proton_loop_new(threads, host.table(), &host, proactor)) {
         CHECK(loop);
+        lws_proton_loop_started(loop);
     }
     ~ScriptedLoop() {
         if (loop)
@@ -89,17 +92,14 @@ public:
 
     // One batch. False: there is none.
     bool run_one() {
-        pn_event_batch_t *batch = pn_proactor_get(lws_proton_loop_proactor(loop));
-        if (!batch)
-            return false;
-        lws_proton_loop_dispatch(loop, batch);
-        return true;
+        pn_event_batch_t *batch = pn_proactor_get(the_proactor());
+        if (batch)
+            dispatch(batch);
+        return batch;
     }
 
     // The next batch, also if that is the timeout's.
-    void wait_one() {
-        lws_proton_loop_dispatch(loop, pn_proactor_wait(lws_proton_loop_proactor(loop)));
-    }
+    void wait_one() { dispatch(pn_proactor_wait(the_proactor())); }
 
     // All batches there are.
     void run() {
@@ -121,6 +121,11 @@ public:
         CHECK_EQ(stats().connections, 0u);
         CHECK_EQ(stats().lingering, 0u);
         free();
+        if (proactor) {
+            run();
+            CHECK_EQ(lws_proton_held(proactor), 0u);
+            pn_proactor_free(proactor);
+        }
         for (auto &raw : proton.connections)
             CHECK(raw->freed || !raw->accepted);
         CHECK_EQ(proton.proactors_freed, proton.proactors_made);
@@ -139,20 +144,44 @@ public:
                     wsi->close();
     }
 
-    void free() { lws_proton_loop_free(std::exchange(loop, nullptr)); }
+    void free() {
+        if (loop)
+            lws_proton_loop_stop(loop);
+        lws_proton_loop_free(std::exchange(loop, nullptr));
+    }
 
     Proton proton;
     Host host;
     std::vector<std::unique_ptr<Wsi>> listeners;
+    pn_proactor_t *const proactor;  // the application's
+    // The events of the application's that it got; what it does then.
+    std::vector<pn_event_type_t> theirs;
+    std::function<void(pn_event_t *)> on_theirs;
     lws_proton_loop_t *loop;
 
 private:
+    pn_proactor_t *the_proactor() { return proactor ? proactor : lws_proton_loop_proactor(loop); }
+
+    void dispatch(pn_event_batch_t *batch) {
+        if (!proactor) {
+            lws_proton_loop_dispatch(loop, batch);
+            return;
+        }
+        while (pn_event_t *event = pn_event_batch_next(batch))
+            if (!lws_proton_handle(batch, event)) {
+                theirs.push_back(pn_event_type(event));
+                if (on_theirs)
+                    on_theirs(event);
+            }
+        pn_proactor_done(proactor, batch);
+    }
+
     static constexpr int kEndless = 10000;
 };
 
-template <void (*Body)(ScriptedLoop &), Version version, int threads>
+template <void (*Body)(ScriptedLoop &), Version version, int threads, bool foreign = false>
 void in_scripted_loop() {
-    ScriptedLoop s(version, threads);
+    ScriptedLoop s(version, threads, foreign);
     Body(s);
     s.finish();
 }
