@@ -4,6 +4,7 @@
 #include "buffer_pool.hpp"
 #include "connection.hpp"
 #include "connection_list.hpp"
+#include "dialer.hpp"
 #include "lws_proton_host.h"
 
 #include <atomic>
@@ -30,8 +31,8 @@ using Clock = std::chrono::steady_clock;
 //   4. a lookup's or a listener's waiting_mutex_,
 //   5. listen_mutex_,
 //   6. one of: linger_mutex_, timer_mutex_, windows_mutex_, Pt::orphan_mutex,
-//      Pt::lookup_mutex, a raw connection's wake mutex, the pool's. Under these nothing but Proton
-//      is called.
+//      Pt::lookup_mutex, a connection's wake mutex, the dialer's, the pool's. Under these nothing
+//      but Proton, or a driver's wake, is called.
 class Loop {
 public:
     Loop(int threads, const lws_proton_host_t *host, void *user);
@@ -55,6 +56,7 @@ public:
     const void *user() const noexcept { return user_; }
     pn_proactor_t *proactor() const noexcept { return proactor_.get(); }
     BufferPool &pool() noexcept { return pool_; }
+    Dialer &dialer() noexcept { return dialer_; }
     lws_proton_stats_t stats() noexcept;
     // Of new connections. False: out of range.
     bool set_windows(const lws_proton_windows_t &windows) noexcept;
@@ -173,6 +175,7 @@ private:
     bool refusing_said_ = false;
 
     std::mutex listen_mutex_;
+    Dialer dialer_;
 };
 
 }  // namespace lws_proton
