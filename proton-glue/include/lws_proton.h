@@ -283,6 +283,44 @@ LWS_PROTON_EXTERN void
 lws_proton_driver_free(lws_proton_driver_t *d);
 
 /*
+ * The tick
+ *
+ * A program that waits in a loop of its own, and not in lws_service(), calls it
+ * in each round, last of all before it waits:
+ *
+ *	for (;;) {
+ *		timeout = lws_proton_loop_tick(loop);
+ *		if (<a driver was woken>)
+ *			timeout = 0;
+ *		poll(fds, count, timeout);
+ *		<move bytes and call lws_proton_driver_service()>
+ *	}
+ *
+ * It serves lws's timers that are due, lws_cancel_service(), looked up names and
+ * drivers that were freed, and returns in how many milliseconds it wants to be
+ * called again: 0: at once, -1: no timer is set.  It never waits, and never looks
+ * at the proactor's events: connections on sockets, and a vhost that listens,
+ * need lws_service().
+ *
+ * Any thread, not inside one of lws's callbacks.  A callback must not destroy its
+ * context then: there is no lws_service() to go on with it.
+ */
+LWS_PROTON_EXTERN int
+lws_proton_loop_tick(lws_proton_loop_t *loop);
+
+/*
+ * `wake` is called when lws_proton_loop_tick() is due earlier than it said,
+ * because of another thread or a signal handler: lws_cancel_service() was called,
+ * or a name was looked up.  From there, so what it does has to be allowed there:
+ * a write to an eventfd or pipe that the loop watches, say.  NULL: nobody is told.
+ *
+ * Set it before anything can happen to the loop.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_loop_set_wake(lws_proton_loop_t *loop, void (*wake)(void *context),
+			 void *context);
+
+/*
  * The dialer
  *
  * Who connects a loop's clients in place of Proton.  While one is set, a client

@@ -130,6 +130,14 @@ pn_proactor_t *lws_proton_loop_proactor(lws_proton_loop_t *loop) {
     return loop->proactor();
 }
 
+int lws_proton_loop_tick(lws_proton_loop_t *loop) {
+    return loop->tick();
+}
+
+void lws_proton_loop_set_wake(lws_proton_loop_t *loop, void (*wake)(void *), void *context) {
+    loop->set_wake(wake, context);
+}
+
 int lws_proton_loop_set_windows(lws_proton_loop_t *loop, const lws_proton_windows_t *windows) {
     return loop->set_windows(*windows) ? 0 : -1;
 }

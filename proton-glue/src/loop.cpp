@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <new>
 
@@ -120,7 +121,8 @@ bool Loop::drain() noexcept {
         arm(now_us() + left);
         dispatch(pn_proactor_wait(proactor_.get()));
     }
-    // A raw connection that was woken as it ended has one more batch, and Proton frees it only then.
+    // A raw connection that was woken as it ended has one more batch, and Proton frees it only
+    // then.
     while (pn_event_batch_t *batch = pn_proactor_get(proactor_.get()))
         dispatch(batch);
     return true;
@@ -146,6 +148,26 @@ void Loop::turn(int tsi, bool wait) noexcept {
     pt.returning = false;
     if (batch)
         dispatch(batch);
+}
+
+int Loop::tick() noexcept {
+    for (size_t tsi = 0; tsi < pts_.size(); tsi++)
+        Visit visit(*this, static_cast<int>(tsi));
+    settle();
+    const int64_t now = now_us();
+    report_lingering(now);
+    // Proton's timeout is not waited for.
+    int64_t deadline = lingering_ ? now + LWS_PROTON_HEARTBEAT_MS * kMs : kNever;
+    for (auto &pt : pts_)
+        deadline = std::min<int64_t>(deadline, pt->woken ? now : pt->deadline.load());
+    if (deadline == kNever)
+        return -1;
+    return static_cast<int>(std::clamp<int64_t>((deadline - now + kMs - 1) / kMs, 0, INT_MAX));
+}
+
+void Loop::set_wake(void (*wake)(void *), void *context) noexcept {
+    wake_context_ = context;
+    wake_ = wake;
 }
 
 void Loop::dispatch(pn_event_batch_t *batch) noexcept {
@@ -186,7 +208,8 @@ void Loop::settle() noexcept {
         on_wakes();
 }
 
-// Called from signal handlers too: atomics and one write(2), which is what Proton's interrupt is.
+// Called from signal handlers too: atomics and one write(2), which is what Proton's interrupt is,
+// and the program's own function.
 void Loop::wake(int tsi) noexcept {
     Pt &pt = *pts_[tsi];
     pt.returning = true;
@@ -194,7 +217,13 @@ void Loop::wake(int tsi) noexcept {
         return;
     // This thread looks at woken itself before it waits again.
     if (serving_loop_ != this)
-        pn_proactor_interrupt(proactor_.get());
+        interrupt();
+}
+
+void Loop::interrupt() noexcept {
+    pn_proactor_interrupt(proactor_.get());
+    if (auto *wake = wake_.load())
+        wake(wake_context_);
 }
 
 void Loop::on_wakes() noexcept {
@@ -216,7 +245,7 @@ void Loop::on_wakes() noexcept {
 void Loop::pass_on() noexcept {
     if (std::any_of(pts_.begin(), pts_.end(),
                     [](auto &pt) { return pt->woken || (pt->returning && pt->waiting); }))
-        pn_proactor_interrupt(proactor_.get());
+        interrupt();
 }
 
 // Each once: one that wants to be served again comes back through the wake.

@@ -45,6 +45,11 @@ public:
     bool drain() noexcept;
 
     void turn(int tsi, bool wait) noexcept;
+    // For who does not wait for Proton: a turn of every pt without its events. How long until the
+    // next is due, in ms; -1: it is not.
+    int tick() noexcept;
+    // Called besides Proton's interrupt. Not while anything can wake the loop.
+    void set_wake(void (*wake)(void *), void *context) noexcept;
     void dispatch(pn_event_batch_t *batch) noexcept;
     lws_proton_conn *listen(const char *host, int *port, char *err, size_t err_len) noexcept;
     lws_proton_conn *socket(int tsi) noexcept;
@@ -136,6 +141,7 @@ private:
     static constexpr int64_t kNever = INT64_MAX;
     static const lws_proton_conn_ops kPipeOps;
 
+    void interrupt() noexcept;
     void on_wakes() noexcept;
     void pass_on() noexcept;
     void serve_orphans(Pt &pt) noexcept;
@@ -176,6 +182,9 @@ private:
 
     std::mutex listen_mutex_;
     Dialer dialer_;
+
+    std::atomic<void (*)(void *)> wake_{nullptr};
+    std::atomic<void *> wake_context_{nullptr};
 };
 
 }  // namespace lws_proton
