@@ -485,7 +485,7 @@ proton_dial(struct lws *wsi, const char *ads, struct addrinfo **result)
 	};
 	struct lws_wsi_eventlibs_proton *priv = wsi_to_priv_proton(wsi);
 
-	priv->dial = lws_strdup(ads);
+	priv->dial = strdup(ads);
 
 	return priv->dial ? getaddrinfo("0.0.0.0", NULL, &numeric, result) :
 			    EAI_MEMORY;
@@ -499,7 +499,8 @@ elops_resolve_proton(struct lws *wsi, const char *ads,
 	struct lws_context *cx = wsi->a.context;
 	struct addrinfo numeric = *hints;
 
-	lws_free_set_NULL(priv->dial);
+	free(priv->dial);
+	priv->dial = NULL;
 	if (lws_proton_loop_dials(cx_to_priv_proton(cx)->loop))
 		return proton_dial(wsi, ads, result);
 
@@ -531,7 +532,8 @@ elops_destroy_wsi_proton(struct lws *wsi)
 	if (priv->lookup)
 		lws_proton_lookup_cancel(priv->lookup);
 	priv->lookup = NULL;
-	lws_free_set_NULL(priv->dial);
+	free(priv->dial);
+	priv->dial = NULL;
 }
 
 static lws_sockfd_type

@@ -58,8 +58,7 @@ int DriverConnection::connect(const sockaddr *sa, socklen_t len) noexcept {
     on(Event::connect);
     Dialing dialing{driver_, dialing_, {}};
     dialing_ = &dialing;
-    const int refused =
-        loop_.dialer().dial(driver_, address_.c_str(), port_of(*sa), ENETUNREACH);
+    const int refused = loop_.dialer().dial(driver_, address_.c_str(), port_of(*sa), ENETUNREACH);
     dialing_ = dialing.outer;
     if (refused) {
         delete driver_;

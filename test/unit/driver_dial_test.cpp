@@ -60,7 +60,8 @@ public:
 private:
     int dial(lws_proton_driver_t *d, const char *address, uint16_t port) {
         asked.push_back(std::string(address) + ":" + std::to_string(port));
-        lws_proton_driver_set_wake(d, [](void *n) { ++*static_cast<size_t *>(n); }, &wakes);
+        lws_proton_driver_set_wake(
+            d, [](void *n) { ++*static_cast<size_t *>(n); }, &wakes);
         if (on_dial)
             if (const int error = on_dial(d))
                 return error;
@@ -281,11 +282,13 @@ void a_wake_that_comes_before_its_function_is_made_up_for(DriverLoop &loop) {
     lws_proton_driver_set_wake(d, nullptr, nullptr);
     lws_proton_driver_connected(d, 0);
     CHECK_EQ(dialing.wakes, 0u);
-    lws_proton_driver_set_wake(d, [](void *n) { ++*static_cast<size_t *>(n); }, &dialing.wakes);
+    lws_proton_driver_set_wake(
+        d, [](void *n) { ++*static_cast<size_t *>(n); }, &dialing.wakes);
     CHECK_EQ(dialing.wakes, 1u);
     lws_proton_driver_service(d);
     check_told(wsi, 0);
-    lws_proton_driver_set_wake(d, [](void *n) { ++*static_cast<size_t *>(n); }, &dialing.wakes);
+    lws_proton_driver_set_wake(
+        d, [](void *n) { ++*static_cast<size_t *>(n); }, &dialing.wakes);
     CHECK_EQ(dialing.wakes, 1u);
 }
 
