@@ -64,16 +64,17 @@ public:
         const e2e::Deadline deadline;
         for (;;) {
             run();
+            const int client = lws_proton_loop_tick(loop_of(clients_));
+            const int server = lws_proton_loop_tick(loop_of(servers_));
             if (holds())
                 return;
             if (deadline.passed())
                 FAIL(std::string("gave up waiting for ") + what + "; logged: " + lws_logged);
-            const int client = lws_proton_loop_tick(loop_of(clients_));
-            const int server = lws_proton_loop_tick(loop_of(servers_));
-            if (client < 0 && server < 0 && !anything_woken())
+            if (anything_woken())
+                continue;
+            if (client < 0 && server < 0)
                 FAIL(std::string("nothing is left to wait for: ") + what);
-            if (!anything_woken())
-                poll(nullptr, 0, client < 0 || (server >= 0 && server < client) ? server : client);
+            poll(nullptr, 0, client < 0 || (server >= 0 && server < client) ? server : client);
         }
     }
 
