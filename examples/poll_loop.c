@@ -4,9 +4,8 @@
  * SPDX-License-Identifier: MIT
  *
  * The sockets are the program's: it listens, accepts, receives and sends.  lws
- * has none of them.  It gets its bytes, and gives its own, through one driver a
- * connection (lws_proton.h); the kind of loop, and what the bytes travel by, is
- * nothing to it.  Served are a page and, to it, a WebSocket echo.
+ * gets its bytes, and gives its own, through one driver a connection
+ * (lws_proton.h).  Served are a page and, to it, a WebSocket echo.
  *
  *   lws-proton-poll-loop [--port N]	on 127.0.0.1; 0 picks a free one
  *
@@ -36,11 +35,6 @@
 
 #define DEFAULT_PORT		7683
 #define MOST_CONNECTIONS	1000
-
-/* the build system says where page/ is */
-#if !defined(PAGE_DIR)
-#error "define PAGE_DIR as the directory that holds index.html"
-#endif
 
 struct connection {
 	lws_proton_driver_t	*driver;	/* NULL: free */
@@ -74,7 +68,6 @@ free_connection(void)
 	for (int n = 0; n < MOST_CONNECTIONS; n++)
 		if (!connections[n].driver)
 			return &connections[n];
-
 	return NULL;
 }
 
@@ -138,6 +131,7 @@ transmit(struct connection *c)
 	}
 }
 
+/* if lws still has it, it hears that it is lost */
 static void
 drop(struct connection *c)
 {
@@ -184,7 +178,6 @@ run(int listener, struct lws_context *context, struct lws_vhost *vhost,
 	int n, ms;
 
 	fds[0].events = POLLIN;
-
 	while (!stopping) {
 		/* last of all before waiting: what is due, and when the next is */
 		ms = lws_proton_loop_tick(loop);
@@ -211,7 +204,6 @@ run(int listener, struct lws_context *context, struct lws_vhost *vhost,
 			accept_one(listener, room, loop, vhost);
 	}
 
-	/* lws hears of each that it is lost */
 	for (n = 0; n < MOST_CONNECTIONS; n++)
 		if (connections[n].driver)
 			drop(&connections[n]);
@@ -239,7 +231,6 @@ listen_on(long *port)
 		return -1;
 	}
 	*port = ntohs(sa.sin_port);
-
 	return fd;
 }
 
@@ -249,7 +240,7 @@ main(int argc, char **argv)
 	static const struct lws_http_mount page = {
 		.mountpoint		= "/",
 		.mountpoint_len		= 1,
-		.origin			= PAGE_DIR,
+		.origin			= PAGE_DIR, /* the build says */
 		.def			= "index.html",
 		.origin_protocol	= LWSMPRO_FILE,
 	};
@@ -264,28 +255,26 @@ main(int argc, char **argv)
 		.extensions		= echo_extensions,
 		.mounts			= &page,
 	};
-	struct sigaction action = { .sa_handler = stop };
 	struct lws_context *context;
 	struct lws_vhost *vhost;
 	long port = DEFAULT_PORT;
 	sigset_t signals, unblocked;
 	int listener;
 
-	if (argc == 3 && !strcmp(argv[1], "--port")) {
-		if (parse_number("port", argv[2], 0, MAX_PORT, &port))
-			return EXIT_USAGE;
-	} else if (argc != 1) {
+	if (argc != 1 && (argc != 3 || strcmp(argv[1], "--port"))) {
 		fprintf(stderr, "usage: " PROGRAM " [--port N]\n");
 		return EXIT_USAGE;
 	}
+	if (argc == 3 && parse_number("port", argv[2], 0, MAX_PORT, &port))
+		return EXIT_USAGE;
 
 	/* SIGINT and SIGTERM come inside ppoll() and nowhere else */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, &unblocked);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	signal(SIGINT, stop);
+	signal(SIGTERM, stop);
 
 	lws_set_log_level(LLL_ERR, keep_first_error);
 	context = lws_create_context(&info);
@@ -305,6 +294,5 @@ main(int argc, char **argv)
 
 	close(listener);
 	lws_context_destroy(context);
-
 	return EXIT_OK;
 }

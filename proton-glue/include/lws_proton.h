@@ -256,7 +256,10 @@ lws_proton_driver_write_buffer(lws_proton_driver_t *d);
 LWS_PROTON_EXTERN void
 lws_proton_driver_write_done(lws_proton_driver_t *d, size_t n);
 
-/* Nothing can be sent any more: the connection is lost.  Idempotent. */
+/*
+ * Nothing can be sent any more: the connection is lost, unsent bytes are dropped.
+ * lws is called here to find out, unless it cannot close it yet.  Idempotent.
+ */
 LWS_PROTON_EXTERN void
 lws_proton_driver_write_close(lws_proton_driver_t *d);
 
