@@ -23,7 +23,7 @@ enum exit_code {
 };
 
 /* 0 and *result on success, -1 if text is not a number in min..max */
-static int
+static inline int
 parse_number(const char *name, const char *text, long min, long max,
 	     long *result)
 {
@@ -44,7 +44,7 @@ parse_number(const char *name, const char *text, long min, long max,
  * 0 if the file of an option can be read, -1 and a line if not: what lws says
  * is OpenSSL's number for it.
  */
-static int
+static inline int
 check_readable(const char *name, const char *file)
 {
 	FILE *f = fopen(file, "r");

@@ -23,6 +23,7 @@ struct lws_vh_eventlibs_proton {
 struct lws_wsi_eventlibs_proton {
 	lws_proton_lookup_t	*lookup;	/* under way */
 	lws_usec_t		lookup_until;	/* 0, or it failed so far */
+	char			*dial;		/* the address for the dialer */
 	uint8_t			drained;	/* toggles: an extension's rx */
 };
 

@@ -495,9 +495,31 @@ elops_listen_proton(struct lws_vhost *vhost)
 static lws_sockfd_type
 elops_socket_proton(struct lws *wsi)
 {
-	struct lws_context *cx = wsi->a.context;
+	struct lws_wsi_eventlibs_proton *priv = wsi_to_priv_proton(wsi);
+	lws_proton_loop_t *loop = cx_to_priv_proton(wsi->a.context)->loop;
 
-	return lws_proton_loop_socket(cx_to_priv_proton(cx)->loop, wsi->tsi);
+	if (priv->dial)
+		return lws_proton_loop_dialed_socket(loop, wsi->tsi,
+						     priv->dial);
+
+	return lws_proton_loop_socket(loop, wsi->tsi);
+}
+
+/* the dialer is given the name, lws an address that is none */
+
+static int
+proton_dial(struct lws *wsi, const char *ads, struct addrinfo **result)
+{
+	static const struct addrinfo numeric = {
+		.ai_flags	= AI_NUMERICHOST,
+		.ai_socktype	= SOCK_STREAM,
+	};
+	struct lws_wsi_eventlibs_proton *priv = wsi_to_priv_proton(wsi);
+
+	priv->dial = strdup(ads);
+
+	return priv->dial ? getaddrinfo("0.0.0.0", NULL, &numeric, result) :
+			    EAI_MEMORY;
 }
 
 static int
@@ -507,6 +529,11 @@ elops_resolve_proton(struct lws *wsi, const char *ads,
 	struct lws_wsi_eventlibs_proton *priv = wsi_to_priv_proton(wsi);
 	struct lws_context *cx = wsi->a.context;
 	struct addrinfo numeric = *hints;
+
+	free(priv->dial);
+	priv->dial = NULL;
+	if (lws_proton_loop_dials(cx_to_priv_proton(cx)->loop))
+		return proton_dial(wsi, ads, result);
 
 	numeric.ai_flags |= AI_NUMERICHOST;
 	if (!getaddrinfo(ads, NULL, &numeric, result))
@@ -536,6 +563,8 @@ elops_destroy_wsi_proton(struct lws *wsi)
 	if (priv->lookup)
 		lws_proton_lookup_cancel(priv->lookup);
 	priv->lookup = NULL;
+	free(priv->dial);
+	priv->dial = NULL;
 }
 
 static lws_sockfd_type

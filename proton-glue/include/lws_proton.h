@@ -300,10 +300,12 @@ lws_proton_loop_stats(lws_proton_loop_t *loop);
  *
  * until lws_proton_driver_finished(d).
  *
+ * That is a connection that came to a server.  For clients see the dialer, below.
+ *
  * All calls for one driver come from one thread at a time, and none from inside
- * one of lws's callbacks of the same loop: each of them takes the pt, and may
- * run lws's timers when it leaves it.  Free every driver before its context is
- * destroyed.
+ * one of lws's callbacks of the same loop, except where it says so: each of them
+ * takes the pt, and may run lws's timers when it leaves it.  Free every driver
+ * before its context is destroyed.
  */
 typedef struct lws_proton_driver_t lws_proton_driver_t;
 
@@ -313,17 +315,26 @@ typedef struct lws_proton_driver_t lws_proton_driver_t;
  *
  * `wake` is called, from any thread, when lws_proton_driver_service() has
  * something to do that no call of the driver announced (lws wants to write,
- * say, because of another connection).  It is called with locks held: it must
- * only note the fact and return, and call nothing here.
+ * say, because of another connection), once until that is called.  It is called
+ * with locks held: it must only note the fact and return, and call nothing here.
+ * NULL: nobody is told.
  */
 LWS_PROTON_EXTERN lws_proton_driver_t *
 lws_proton_driver_new(lws_proton_loop_t *loop, int tsi,
 		      void (*wake)(void *context), void *context);
 
 /*
+ * Replaces it.  Called at once if lws_proton_driver_service() is due already.
+ * Also from inside the dialer's function.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_driver_set_wake(lws_proton_driver_t *d, void (*wake)(void *context),
+			   void *context);
+
+/*
  * The connection, as lws_sockfd_type: give it to lws_adopt_socket_vhost(), from
  * the thread that serves the loop.  The driver's until then; after it lws closes
- * it.
+ * it.  NULL: it has ended.
  */
 LWS_PROTON_EXTERN struct lws_proton_conn *
 lws_proton_driver_conn(lws_proton_driver_t *d);
@@ -359,7 +370,10 @@ lws_proton_driver_write_buffer(lws_proton_driver_t *d);
 LWS_PROTON_EXTERN void
 lws_proton_driver_write_done(lws_proton_driver_t *d, size_t n);
 
-/* Nothing can be sent any more: the connection is lost.  Idempotent. */
+/*
+ * Nothing can be sent any more: the connection is lost, unsent bytes are dropped.
+ * lws is called here to find out, unless it cannot close it yet.  Idempotent.
+ */
 LWS_PROTON_EXTERN void
 lws_proton_driver_write_close(lws_proton_driver_t *d);
 
@@ -384,6 +398,91 @@ lws_proton_driver_finished(lws_proton_driver_t *d);
  */
 LWS_PROTON_EXTERN void
 lws_proton_driver_free(lws_proton_driver_t *d);
+
+/*
+ * The tick
+ *
+ * A program that waits in a loop of its own, and not in lws_service(), calls it
+ * in each round, last of all before it waits:
+ *
+ *	for (;;) {
+ *		timeout = lws_proton_loop_tick(loop);
+ *		if (<a driver was woken>)
+ *			timeout = 0;
+ *		poll(fds, count, timeout);
+ *		<move bytes and call lws_proton_driver_service()>
+ *	}
+ *
+ * It serves lws's timers that are due, lws_cancel_service(), looked up names and
+ * drivers that were freed, and returns in how many milliseconds it wants to be
+ * called again: 0: at once, -1: no timer is set.  It never waits, and never looks
+ * at the proactor's events: connections on sockets, and a vhost that listens,
+ * need lws_service().
+ *
+ * Any thread, not inside one of lws's callbacks.  A callback must not destroy its
+ * context then: there is no lws_service() to go on with it.
+ */
+LWS_PROTON_EXTERN int
+lws_proton_loop_tick(lws_proton_loop_t *loop);
+
+/*
+ * `wake` is called when lws_proton_loop_tick() is due earlier than it said,
+ * because of another thread or a signal handler: lws_cancel_service() was called,
+ * or a name was looked up.  From there, so what it does has to be allowed there:
+ * a write to an eventfd or pipe that the loop watches, say.  NULL: nobody is told.
+ *
+ * Set it before anything can happen to the loop.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_loop_set_wake(lws_proton_loop_t *loop, void (*wake)(void *context),
+			 void *context);
+
+/*
+ * The dialer
+ *
+ * Who connects a loop's clients in place of Proton.  While one is set, a client
+ * of lws_client_connect_via_info() that needs a connection gets one whose bytes
+ * the application moves, and its address is not looked up: what it means is the
+ * application's to know.
+ *
+ * dial() is asked for each, from inside lws: `address` and `port` are the
+ * client's (or its proxy's), `address` for the time of the call.
+ *
+ *  - It returns 0: the driver is the application's, which will say how connecting
+ *    ended with lws_proton_driver_connected(), and frees the driver once it has
+ *    finished, however that ends.
+ *  - It returns an errno: the client hears CLIENT_CONNECTION_ERROR with its text
+ *    ("conn fail: Connection refused"), though not before dial() has returned.
+ *    The driver is gone.
+ *
+ * Until it has returned, of the calls for a driver only
+ * lws_proton_driver_set_wake() and lws_proton_driver_connected() may be called.
+ *
+ * lws may give up first (its time-outs run as ever, or its program closes the
+ * client); the driver is woken and has finished then.
+ */
+typedef int (*lws_proton_dial_t)(void *context, lws_proton_driver_t *d,
+				 const char *address, uint16_t port);
+
+/*
+ * Sets it, or with NULL has Proton connect again: for clients that begin from
+ * now on.  From the thread that serves the loop.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_loop_set_dialer(lws_proton_loop_t *loop, lws_proton_dial_t dial,
+			   void *context);
+
+/*
+ * How connecting ended: 0, or an errno, whose text the client is told.  Once;
+ * later ones mean nothing, nor does it for a server's connection.  Call
+ * lws_proton_driver_service() next, as after every call.  Also from inside the
+ * dialer's function.
+ *
+ * Until then there is nothing to read or write.  A driver that is freed or
+ * write_close()d without it was aborted (ECONNABORTED).
+ */
+LWS_PROTON_EXTERN void
+lws_proton_driver_connected(lws_proton_driver_t *d, int error);
 
 #if defined(__cplusplus)
 }

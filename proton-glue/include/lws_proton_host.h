@@ -133,6 +133,21 @@ LWS_PROTON_EXTERN struct lws_proton_conn *
 lws_proton_loop_socket(lws_proton_loop_t *loop, int tsi);
 
 /*
+ * True: clients are connected by the dialer (lws_proton_loop_set_dialer()), and
+ * their names are not to be looked up.
+ */
+LWS_PROTON_EXTERN int
+lws_proton_loop_dials(lws_proton_loop_t *loop);
+
+/*
+ * The same as lws_proton_loop_socket(), for the dialer to connect to `address`.
+ * Of the address that lws_proton_conn_ops.connect is given, it gets the port.
+ */
+LWS_PROTON_EXTERN struct lws_proton_conn *
+lws_proton_loop_dialed_socket(lws_proton_loop_t *loop, int tsi,
+			      const char *address);
+
+/*
  * Looks a host name up in another thread, so that the loop goes on;
  * host->resolved() is told, with pt `tsi` serialized and `cookie`.  NULL: out of
  * memory or threads.  With the pt serialized.

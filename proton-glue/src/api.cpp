@@ -124,6 +124,23 @@ lws_proton_conn *lws_proton_loop_socket(lws_proton_loop_t *loop, int tsi) {
     return loop->socket(tsi);
 }
 
+void lws_proton_loop_set_dialer(lws_proton_loop_t *loop, lws_proton_dial_t dial, void *context) {
+    loop->dialer().set(dial, context);
+}
+
+int lws_proton_loop_dials(lws_proton_loop_t *loop) {
+    return loop->dialer().there();
+}
+
+lws_proton_conn *lws_proton_loop_dialed_socket(lws_proton_loop_t *loop, int tsi,
+                                               const char *address) {
+    try {
+        return new DriverConnection(*loop, tsi, address);
+    } catch (const std::bad_alloc &) {
+        return nullptr;
+    }
+}
+
 lws_proton_lookup_t *lws_proton_loop_resolve(lws_proton_loop_t *loop, int tsi, const char *name,
                                              void *cookie) {
     return reinterpret_cast<lws_proton_lookup_t *>(Lookup::start(*loop, tsi, name, cookie));
@@ -197,6 +214,14 @@ int lws_proton_conn_tsi(const lws_proton_conn *c) {
     return c->tsi;
 }
 
+int lws_proton_loop_tick(lws_proton_loop_t *loop) {
+    return loop->tick();
+}
+
+void lws_proton_loop_set_wake(lws_proton_loop_t *loop, void (*wake)(void *), void *context) {
+    loop->set_wake(wake, context);
+}
+
 int lws_proton_loop_set_windows(lws_proton_loop_t *loop, const lws_proton_windows_t *windows) {
     return loop->set_windows(*windows) ? 0 : -1;
 }
@@ -232,6 +257,8 @@ namespace {
 // Calls `f` on the driver's connection with its pt serialized; `otherwise` if it is gone.
 template <class F, class R>
 R with_connection(lws_proton_driver_t *d, R otherwise, F f) {
+    if (DriverConnection::dialing(d))
+        return f(*d->connection);
     const R result = [&] {
         Loop::Visit visit(*d->loop, d->tsi);
         return d->connection ? f(*d->connection) : otherwise;
@@ -244,6 +271,14 @@ R with_connection(lws_proton_driver_t *d, R otherwise, F f) {
 
 lws_proton_conn *lws_proton_driver_conn(lws_proton_driver_t *d) {
     return d->connection;
+}
+
+void lws_proton_driver_set_wake(lws_proton_driver_t *d, void (*wake)(void *), void *context) {
+    with_connection(d, false, [=](auto &c) { return c.set_wake(wake, context), true; });
+}
+
+void lws_proton_driver_connected(lws_proton_driver_t *d, int error) {
+    with_connection(d, false, [error](auto &c) { return c.connected(error), true; });
 }
 
 pn_rwbytes_t lws_proton_driver_read_buffer(lws_proton_driver_t *d) {

@@ -4,25 +4,92 @@
 #include "loop.hpp"
 #include "lws_proton.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <cstring>
+#include <netinet/in.h>
+#include <new>
 
 namespace lws_proton {
 
+namespace {
+
+uint16_t port_of(const sockaddr &sa) noexcept {
+    return ntohs(sa.sa_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6 &>(sa).sin6_port
+                                          : reinterpret_cast<const sockaddr_in &>(sa).sin_port);
+}
+
+}  // namespace
+
+thread_local DriverConnection::Dialing *DriverConnection::dialing_ = nullptr;
+
 DriverConnection::DriverConnection(Loop &loop, int tsi_, lws_proton_driver_t &driver, Wake wake,
                                    void *context) noexcept
-    : Connection(loop, tsi_), driver_(&driver), wake_(wake), context_(context) {
+    : Connection(loop, tsi_), driver_(&driver), driven_(true), wake_(wake), context_(context) {
     Turn turn(*this);
     on(Event::connected);
 }
+
+DriverConnection::DriverConnection(Loop &loop, int tsi_, const char *address)
+    : Connection(loop, tsi_, State::unconnected), client_(true), address_(address) {}
 
 DriverConnection::~DriverConnection() {
     if (driver_)
         driver_->connection = nullptr;
 }
 
+void DriverConnection::set_wake(Wake wake, void *context) noexcept {
+    std::lock_guard<std::mutex> lock(wake_mutex_);
+    wake_ = wake;
+    context_ = context;
+    if (woken_ && wake_)
+        wake_(context_);
+}
+
+int DriverConnection::connect(const sockaddr *sa, socklen_t len) noexcept {
+    if (state() != State::unconnected)
+        return Connection::connect(sa, len);
+    driver_ = new (std::nothrow) lws_proton_driver_t{&loop_, tsi, this};
+    if (!driver_) {
+        errno = ENOMEM;
+        return -1;
+    }
+    on(Event::connect);
+    Dialing dialing{driver_, dialing_, {}};
+    dialing_ = &dialing;
+    const int refused = loop_.dialer().dial(driver_, address_.c_str(), port_of(*sa), ENETUNREACH);
+    dialing_ = dialing.outer;
+    if (refused) {
+        delete driver_;
+        driver_ = nullptr;
+        lose(refused);
+    } else {
+        {
+            std::lock_guard<std::mutex> lock(wake_mutex_);
+            driven_ = true;
+        }
+        if (dialing.answer)
+            connected(*dialing.answer);
+    }
+    // Also if it has ended: lws asks for the cause only of one that took its time.
+    errno = EINPROGRESS;
+    return -1;
+}
+
+void DriverConnection::connected(int error) noexcept {
+    if (dialing(driver_))
+        dialing_->answer = error;
+    else if (state() != State::opening && !letting_go())
+        return;
+    else if (error)
+        lose(error);
+    else
+        on(Event::connected);
+}
+
 pn_rwbytes_t DriverConnection::read_buffer() noexcept {
-    if (!readable_state())
+    if (!readable_state() || state() == State::opening)
         return {};
     if (!rx_.used()) {
         if (!rx_.acquired() && !rx_.acquire(windows_.rx))
@@ -39,6 +106,8 @@ void DriverConnection::read_done(size_t n) noexcept {
 }
 
 pn_bytes_t DriverConnection::write_buffer() const noexcept {
+    if (state() == State::opening)
+        return {};
     const Span span = tx_.stored();
     return {span.size, reinterpret_cast<const char *>(span.data)};
 }
@@ -64,11 +133,13 @@ bool DriverConnection::service() noexcept {
     return more;
 }
 
-void DriverConnection::lose() noexcept {
+void DriverConnection::lose(int why) noexcept {
     {
         std::lock_guard<std::mutex> lock(wake_mutex_);
-        wake_ = nullptr;
+        driven_ = false;
     }
+    if (state() == State::opening)
+        connect_error_ = why;
     disconnected(false);
 }
 
@@ -89,12 +160,15 @@ void DriverConnection::release() noexcept {
 void DriverConnection::kick() noexcept {
     {
         std::lock_guard<std::mutex> lock(wake_mutex_);
-        if (wake_) {
-            if (!woken_)
+        if (driven_) {
+            if (!woken_ && wake_)
                 wake_(context_);
             woken_ = true;
             return;
         }
+        // There is nothing to serve before the dialer has answered.
+        if (state() == State::unconnected || state() == State::opening)
+            return;
     }
     loop_.adopt_orphan(*this);
 }
@@ -105,7 +179,13 @@ int DriverConnection::peer_name(sockaddr *, socklen_t *) noexcept {
 }
 
 int DriverConnection::local_name(sockaddr *sa, socklen_t *len) noexcept {
-    return peer_name(sa, len);
+    if (!client_)
+        return peer_name(sa, len);
+    // lws warns of a client that has none.
+    const sa_family_t none = AF_UNSPEC;
+    memcpy(sa, &none, std::min<size_t>(*len, sizeof(none)));
+    *len = sizeof(none);
+    return 0;
 }
 
 }  // namespace lws_proton

@@ -5,8 +5,9 @@
 
 #include <proton/types.h>
 
-#include <atomic>
 #include <mutex>
+#include <optional>
+#include <string>
 
 namespace lws_proton {
 class DriverConnection;
@@ -29,7 +30,18 @@ public:
 
     DriverConnection(Loop &loop, int tsi, lws_proton_driver_t &driver, Wake wake,
                      void *context) noexcept;
+    // A connection that lws makes, to have the loop's dialer connect it.
+    DriverConnection(Loop &loop, int tsi, const char *address);
     ~DriverConnection() override;
+
+    // This thread is inside the dialer's function for it, and so has its pt.
+    static bool dialing(const lws_proton_driver_t *driver) noexcept {
+        return dialing_ && dialing_->driver == driver;
+    }
+
+    void set_wake(Wake wake, void *context) noexcept;
+    // How connecting ended: 0 or an errno. May free the connection.
+    void connected(int error) noexcept;
 
     pn_rwbytes_t read_buffer() noexcept;
     void read_done(size_t n) noexcept;
@@ -44,8 +56,9 @@ public:
         return state() == State::closed || (state() == State::lost && !wsi);
     }
 
-    // Nothing moves any more. May free the connection.
-    void lose() noexcept;
+    // Nothing moves any more; `why` is for a client that was not connected yet. May free the
+    // connection.
+    void lose(int why = ECONNABORTED) noexcept;
     // The caller is gone. May free the connection.
     void release() noexcept;
 
@@ -54,12 +67,25 @@ public:
 private:
     int peer_name(sockaddr *sa, socklen_t *len) noexcept override;
     int local_name(sockaddr *sa, socklen_t *len) noexcept override;
+    int connect(const sockaddr *sa, socklen_t len) noexcept override;
 
-    lws_proton_driver_t *driver_;  // null: its holder has freed it
-    std::mutex wake_mutex_;        // guards the next two
-    Wake wake_;                    // null: nobody moves bytes any more
-    bool woken_ = false;           // wake_ was called and service() was not, since
-    void *const context_;
+    // The dialer's function, while it runs: what it answers counts once it has returned.
+    struct Dialing {
+        lws_proton_driver_t *const driver;
+        Dialing *const outer;
+        std::optional<int> answer;
+    };
+    static thread_local Dialing *dialing_;
+
+    lws_proton_driver_t *driver_ = nullptr;  // null: there is no holder yet, or he has freed it
+    const bool client_ = false;
+    const std::string address_;  // a client's, to connect to
+
+    std::mutex wake_mutex_;  // guards the next four
+    bool driven_ = false;    // somebody moves bytes and calls service()
+    bool woken_ = false;     // he was woken, and has not called it since
+    Wake wake_ = nullptr;
+    void *context_ = nullptr;
 };
 
 }  // namespace lws_proton

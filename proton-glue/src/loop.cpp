@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <new>
 
@@ -224,6 +225,26 @@ void Loop::turn(int tsi, bool wait) noexcept {
         dispatch(batch);
 }
 
+int Loop::tick() noexcept {
+    for (size_t tsi = 0; tsi < pts_.size(); tsi++)
+        Visit visit(*this, static_cast<int>(tsi));
+    settle();
+    const int64_t now = now_us();
+    report_lingering(now);
+    // Proton's timeout is not waited for.
+    int64_t deadline = lingering_ ? now + LWS_PROTON_HEARTBEAT_MS * kMs : kNever;
+    for (auto &pt : pts_)
+        deadline = std::min<int64_t>(deadline, pt->woken ? now : pt->deadline.load());
+    if (deadline == kNever)
+        return -1;
+    return static_cast<int>(std::clamp<int64_t>((deadline - now + kMs - 1) / kMs, 0, INT_MAX));
+}
+
+void Loop::set_wake(void (*wake)(void *), void *context) noexcept {
+    wake_context_ = context;
+    wake_ = wake;
+}
+
 bool Loop::serve(pn_event_batch_t *batch, pn_event_t *event) noexcept {
     if (pn_raw_connection_t *raw = pn_event_raw_connection(event)) {
         if (!RawConnection::ours(raw))
@@ -287,20 +308,25 @@ void Loop::settle() noexcept {
 }
 
 // Called from signal handlers too, unless the proactor is the application's: atomics and one
-// write(2), which is what Proton's interrupt is. In an application's proactor interrupts are the
-// application's.
+// write(2), which is what Proton's interrupt is, and the program's own function. In an
+// application's proactor interrupts are the application's.
 void Loop::wake(int tsi) noexcept {
     Pt &pt = *pts_[tsi];
     pt.returning = true;
     if (pt.woken.exchange(true))
         return;
     // This thread looks at woken itself before it waits again.
-    if (serving_.loop == this)
-        return;
+    if (serving_.loop != this)
+        rouse();
+}
+
+void Loop::rouse() noexcept {
     if (foreign_)
         timers_->arm(0);
     else
         pn_proactor_interrupt(proactor_);
+    if (auto *wake = wake_.load())
+        wake(wake_context_);
 }
 
 void Loop::on_wakes() noexcept {
@@ -320,13 +346,9 @@ void Loop::on_wakes() noexcept {
 // An interrupt reaches one thread: those that are to come back too need another. And what was
 // served may have woken a pt again.
 void Loop::pass_on() noexcept {
-    if (!std::any_of(pts_.begin(), pts_.end(),
-                     [](auto &pt) { return pt->woken || (pt->returning && pt->waiting); }))
-        return;
-    if (foreign_)
-        timers_->arm(0);
-    else
-        pn_proactor_interrupt(proactor_);
+    if (std::any_of(pts_.begin(), pts_.end(),
+                    [](auto &pt) { return pt->woken || (pt->returning && pt->waiting); }))
+        rouse();
 }
 
 // Each once: one that wants to be served again comes back through the wake.

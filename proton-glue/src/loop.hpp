@@ -4,6 +4,7 @@
 #include "buffer_pool.hpp"
 #include "connection.hpp"
 #include "connection_list.hpp"
+#include "dialer.hpp"
 #include "lws_proton_host.h"
 #include "timers.hpp"
 
@@ -28,8 +29,9 @@ class Lookup;
 //   3. lws's own,
 //   4. a lookup's or a listener's waiting_mutex_,
 //   5. listen_mutex_,
-//   6. one of: linger_mutex_, windows_mutex_, Pt::orphan_mutex, Pt::lookup_mutex, a raw
-//      connection's wake mutex, the pool's, Timers's. Under these nothing but Proton is called.
+//   6. one of: linger_mutex_, windows_mutex_, Pt::orphan_mutex, Pt::lookup_mutex, a
+//      connection's wake mutex, the dialer's, the pool's, Timers's. Under these nothing but
+//      Proton, or a driver's wake, is called.
 //
 // Held by its context, by all that Proton holds of it, and by each thread that serves an event of
 // it; freed by the last.
@@ -45,6 +47,11 @@ public:
     bool drain() noexcept;
 
     void turn(int tsi, bool wait) noexcept;
+    // For who does not wait for Proton: a turn of every pt without its events. How long until the
+    // next is due, in ms; -1: it is not.
+    int tick() noexcept;
+    // Called besides Proton's interrupt. Not while anything can wake the loop.
+    void set_wake(void (*wake)(void *), void *context) noexcept;
     void dispatch(pn_event_batch_t *batch) noexcept;
     // Serves `event` and all that follows it in `batch`, if it is a loop's, of whichever; but not
     // a proactor's timeout.
@@ -85,6 +92,7 @@ public:
     const void *user() const noexcept { return user_; }
     pn_proactor_t *proactor() const noexcept { return proactor_; }
     BufferPool &pool() noexcept { return pool_; }
+    Dialer &dialer() noexcept { return dialer_; }
     lws_proton_stats_t stats() noexcept;
     // Of new connections. False: out of range.
     bool set_windows(const lws_proton_windows_t &windows) noexcept;
@@ -175,6 +183,7 @@ private:
     // A visit's beginning and end; between them is what the thread was inside of before.
     Serving begin(int tsi) noexcept;
     void end(Serving before) noexcept;
+    void rouse() noexcept;
     void on_wakes() noexcept;
     void pass_on() noexcept;
     void serve_orphans(Pt &pt) noexcept;
@@ -219,6 +228,10 @@ private:
     bool refusing_said_ = false;
 
     std::mutex listen_mutex_;
+    Dialer dialer_;
+
+    std::atomic<void (*)(void *)> wake_{nullptr};
+    std::atomic<void *> wake_context_{nullptr};
 };
 
 }  // namespace lws_proton

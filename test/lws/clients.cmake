@@ -26,3 +26,10 @@ add_client_test(tls)
 add_client_test(tls_stream)
 add_client_test(validity)
 add_client_test(ws)
+
+# Both ends without a socket.
+add_executable(lws_driver_client driver_client_test.cpp)
+target_link_libraries(lws_driver_client PRIVATE lws_client_support)
+set_target_properties(lws_driver_client PROPERTIES ENABLE_EXPORTS ON)
+add_test(NAME lws_driver_client COMMAND lws_driver_client)
+set_tests_properties(lws_driver_client PROPERTIES LABELS lws TIMEOUT 300)
