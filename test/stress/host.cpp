@@ -14,7 +14,7 @@ namespace {
 
 std::mutex log_mutex;
 std::deque<std::string> log_lines;
-int log_left_behind;
+Log::LeftBehind log_left_behind;
 
 // One in so many occasions asks all connections to write: each costs a walk over all of them.
 constexpr unsigned kBroadcastEvery = 128;
@@ -56,7 +56,11 @@ void Log::begin() {
         log_lines.emplace_back(line);
         if (log_lines.size() > kKept)
             log_lines.pop_front();
-        log_left_behind += strstr(line, "linger beyond the context") != nullptr;
+        const char *name = "lws_proton: ", *said = strstr(line, name);
+        if (said && strstr(said, "linger beyond the context")) {
+            log_left_behind.connections += strtoul(said + strlen(name), nullptr, 10);
+            log_left_behind.contexts++;
+        }
     });
 }
 
@@ -68,7 +72,7 @@ std::string Log::tail() {
     return all;
 }
 
-int Log::left_behind() {
+Log::LeftBehind Log::left_behind() {
     std::lock_guard<std::mutex> lock(log_mutex);
     return log_left_behind;
 }
@@ -184,6 +188,7 @@ Host::Host(int threads, Counters &counters) : counters_(counters) {
     // No machine is so slow: the server is to close for reasons of its own only.
     info.timeout_secs = kPatience;
     info.keepalive_timeout = kPatience;
+    info.timeout_secs_ah_idle = kPatience;
     ServiceThreads::prepare(info, threads);
     context_ = lws_create_context(&info);
     if (!context_)

@@ -51,8 +51,12 @@ class Log {
 public:
     static void begin();
     static std::string tail();
-    // Connections that a context could not wait for.
-    static int left_behind();
+    // Connections, and contexts that had such, that were not waited for any longer: their peers did not
+    // read in time.
+    struct LeftBehind {
+        size_t connections = 0, contexts = 0;
+    };
+    static LeftBehind left_behind();
 };
 
 struct Counters {

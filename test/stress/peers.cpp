@@ -379,7 +379,7 @@ std::unique_ptr<Peer> make_peer(uint64_t id, Random &random, std::shared_ptr<Gen
 }
 
 Crowd::Crowd(size_t size, uint64_t first_id, uint64_t step, uint64_t seed, Totals &totals)
-    : size_(size), next_id_(first_id), step_(step), random_(seed), totals_(totals),
+    : full_(size), next_id_(first_id), step_(step), random_(seed), totals_(totals),
       thread_([this] { run(); }) {}
 
 Crowd::~Crowd() {
@@ -398,6 +398,12 @@ void Crowd::check() {
         std::rethrow_exception(thrown_);
 }
 
+void Crowd::dismiss() {
+    go_to(nullptr);
+    dismissed_ = true;
+    e2e::await("the peers to be dismissed", [&] { return !dismissed_; });
+}
+
 void Crowd::run() {
     while (!stop_) {
         try {
@@ -414,7 +420,7 @@ void Crowd::fill() {
     // So many at a time: those that are there are to be served, too.
     constexpr int kNewInATurn = 20;
     std::lock_guard<std::mutex> lock(mutex_);
-    for (int i = 0; i < kNewInATurn && peers_.size() < size_ && generation_ && !generation_->ending;
+    for (int i = 0; i < kNewInATurn && peers_.size() < full_ && generation_ && !generation_->ending;
          i++) {
         peers_.push_back(make_peer(next_id_, random_, generation_, totals_));
         next_id_ += step_;
@@ -425,6 +431,11 @@ void Crowd::fill() {
 
 void Crowd::turn() {
     constexpr int kLookAgainMs = 10;
+    if (dismissed_) {
+        peers_.clear();
+        count_ = 0;
+        dismissed_ = false;
+    }
     fill();
     std::vector<pollfd> waiting;
     for (const auto &peer : peers_)

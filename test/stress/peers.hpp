@@ -77,14 +77,16 @@ public:
     void go_to(std::shared_ptr<Generation> generation);
     // Throws what one of its peers has thrown.
     void check();
-    bool empty() const { return count_ == 0; }
+    size_t size() const { return count_; }
+    // Ends those that are left.
+    void dismiss();
 
 private:
     void run();
     void turn();
     void fill();
 
-    const size_t size_;
+    const size_t full_;
     uint64_t next_id_;
     const uint64_t step_;
     Random random_;
@@ -93,7 +95,7 @@ private:
     std::shared_ptr<Generation> generation_;
     std::exception_ptr thrown_;
     std::atomic<size_t> count_{0};
-    std::atomic<bool> stop_{false};
+    std::atomic<bool> stop_{false}, dismissed_{false};
     std::vector<std::unique_ptr<Peer>> peers_;
     std::thread thread_;
 };
