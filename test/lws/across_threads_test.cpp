@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What reaches the connections of every service thread, from any of them, while connections come and
-// go.
+// What reaches the connections of every service thread, from any of them, while connections come
+// and go.
 #include "server.hpp"
 
 #include "ws_client.hpp"
@@ -20,7 +20,8 @@ using e2e::WsClients;
 constexpr int kThreads = 4;
 
 const lws_protocols *echo_of(lws *wsi) {
-    return lws_vhost_name_to_protocol(lws_get_vhost_by_name(lws_get_context(wsi), "default"), "echo");
+    return lws_vhost_name_to_protocol(lws_get_vhost_by_name(lws_get_context(wsi), "default"),
+                                      "echo");
 }
 
 // As a program shares what is new: whoever receives "all" asks for all, and each connection says in
@@ -66,7 +67,6 @@ private:
     std::mutex mutex_;
     std::set<int> pts_;
 };
-
 
 // Connections that come and go until the test has seen enough.
 class Traffic {

@@ -156,8 +156,7 @@ struct Protocols {
         std::string buffer(LWS_PRE, '\0');
         buffer += message.first;
         if (lws_write(wsi, reinterpret_cast<unsigned char *>(&buffer[LWS_PRE]),
-                      message.first.size(),
-                      message.second ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) < 0)
+                      message.first.size(), message.second ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) < 0)
             return -1;
         h.counters_.written++;
         if (s.stopped && s.queued < kQueueFull / 2) {
@@ -234,7 +233,7 @@ void Host::destroy_in(lws_callback_reasons reason) {
     census_.check_all_lived_and_died();
 }
 
-int Host::on(lws *wsi, lws_callback_reasons reason) {
+void Host::on(lws *wsi, lws_callback_reasons reason) {
     census_.note(wsi, reason);
     switch (reason) {
     case LWS_CALLBACK_ESTABLISHED:
@@ -254,7 +253,6 @@ int Host::on(lws *wsi, lws_callback_reasons reason) {
         lws_context_destroy(lws_get_context(wsi));
         gone_ = true;
     }
-    return 0;
 }
 
 void Host::ask_all_to_write(lws *wsi) {

@@ -51,8 +51,8 @@ class Log {
 public:
     static void begin();
     static std::string tail();
-    // Connections, and contexts that had such, that were not waited for any longer: their peers did not
-    // read in time.
+    // Connections, and contexts that had such, that were not waited for any longer: their peers did
+    // not read in time.
     struct LeftBehind {
         size_t connections = 0, contexts = 0;
     };
@@ -63,8 +63,8 @@ struct Counters {
     std::atomic<uint64_t> received{0}, written{0}, answered{0}, broadcasts{0}, cancelled{0};
 };
 
-// A ws echo ("echo") with rx flow control, and an HTTP server: "/N" has a body of N bytes, the answer
-// to a POST is the length of its body. Every so often a callback asks for WRITEABLE on all
+// A ws echo ("echo") with rx flow control, and an HTTP server: "/N" has a body of N bytes, the
+// answer to a POST is the length of its body. Every so often a callback asks for WRITEABLE on all
 // connections of all pts.
 class Host {
 public:
@@ -85,7 +85,7 @@ public:
 private:
     friend struct Protocols;
 
-    int on(lws *wsi, lws_callback_reasons reason);
+    void on(lws *wsi, lws_callback_reasons reason);
     void ask_all_to_write(lws *wsi);
     void end();
 

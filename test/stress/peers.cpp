@@ -28,13 +28,13 @@ constexpr unsigned kNever = UINT32_MAX;
 struct WsPlan {
     enum class End { handshake, asked, half_close, close, reset };
 
-    unsigned messages;    // that it sends
-    unsigned window;      // so many of them on their way
-    size_t size;          // of most of them, up to
-    unsigned large_every; // one in so many is larger
-    unsigned pause_after; // echoes; then it does not read
+    unsigned messages;     // that it sends
+    unsigned window;       // so many of them on their way
+    size_t size;           // of most of them, up to
+    unsigned large_every;  // one in so many is larger
+    unsigned pause_after;  // echoes; then it does not read
     milliseconds pause;
-    unsigned leave_after; // messages sent; then it leaves, whatever is on its way
+    unsigned leave_after;  // messages sent; then it leaves, whatever is on its way
     End end;
 };
 
@@ -111,7 +111,8 @@ private:
     std::string message(unsigned number) const {
         constexpr size_t kLarge = 12000;
         const uint64_t hash = (id_ + 1) * 0x9e3779b97f4a7c15 + number * 0xc2b2ae3d27d4eb4f;
-        const size_t most = number % plan_.large_every == plan_.large_every - 1 ? kLarge : plan_.size;
+        const size_t most =
+            number % plan_.large_every == plan_.large_every - 1 ? kLarge : plan_.size;
         return std::to_string(id_) + ":" + std::to_string(number) + ":" +
                std::string((hash >> 20) % most, static_cast<char>('a' + hash % 26));
     }
@@ -154,7 +155,6 @@ private:
     }
 
     void leave(bool reset) {
-        left_ = true;
         if (reset) {
             totals.resets++;
             client_.socket().reset();
@@ -196,7 +196,7 @@ private:
     const uint64_t id_;
     const WsPlan plan_;
     unsigned sent_ = 0, echoed_ = 0;
-    bool paused_ = false, closing_ = false, server_closed_ = false, left_ = false;
+    bool paused_ = false, closing_ = false, server_closed_ = false;
     Clock::time_point read_on_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Who serves a context. Another way to do it has the same three members.
+// Who serves a context. Another way to do it would have the same members, and be chosen in Host.
 #pragma once
 
 #include "waiting.hpp"

@@ -3,8 +3,8 @@
 // A context with several service threads under everything that peers and programs do to it, at once
 // and for some time: hundreds of connections that come and go, floods, readers that stop, resets,
 // nonsense, storms of lws_cancel_service() from other threads, WRITEABLE asked for on all pts, and
-// every few seconds the end of the context and a new one. What holds all the time: a connection gets
-// its own messages, whole and in order; memory is bounded; and what has ended is gone.
+// every few seconds the end of the context and a new one. What holds all the time: a connection
+// gets its own messages, whole and in order; memory is bounded; and what has ended is gone.
 #include "memory_bounds.hpp"
 #include "own_process.hpp"
 #include "peers.hpp"
@@ -158,12 +158,13 @@ public:
         }
         round("all go", true);
         const Log::LeftBehind left = Log::left_behind();
-        printf("memory: %zu KiB after the first context, %zu at the end; left behind: %zu connections "
-               "of %zu contexts\n",
-               memory, memory_kib(), left.connections, left.contexts);
+        printf(
+            "memory: %zu KiB after the first context, %zu at the end; left behind: %zu connections "
+            "of %zu contexts\n",
+            memory, memory_kib(), left.connections, left.contexts);
         CHECK_LE(e2e::own_fd_count(), fds + left.connections + kProactorFds * left.contexts);
-        CHECK_LE(memory_kib(), memory + memory / 2 + kSlackKib +
-                                   e2e::kLingeringConnectionKib * left.connections);
+        CHECK_LE(memory_kib(),
+                 memory + memory / 2 + kSlackKib + e2e::kLingeringConnectionKib * left.connections);
         CHECK_EQ(totals_.sent, totals_.echoed + totals_.abandoned);
         CHECK_LE(totals_.echoed, counters_.written);
         CHECK_LE(counters_.written, counters_.received);
@@ -225,8 +226,8 @@ private:
         lws_proton_stats_t stats{};
         if (!host.stats(&stats))
             return;
-        CHECK_LE(stats.buffer_bytes, (stats.connections + kClosing) *
-                                             (LWS_PROTON_RX + LWS_PROTON_TX) + kPoolKept);
+        CHECK_LE(stats.buffer_bytes,
+                 (stats.connections + kClosing) * (LWS_PROTON_RX + LWS_PROTON_TX) + kPoolKept);
         CHECK_LE(stats.connections, 4 * options_.connections);
         for (auto &crowd : crowds_)
             crowd->check();
