@@ -42,11 +42,6 @@ set(lws_proton_library "${lws_proton_prefix}/${lws_proton_libdir}/liblws_proton.
 set(lws_library "${lws_proton_prefix}/${lws_proton_libdir}/libwebsockets-proton.so")
 file(RELATIVE_PATH lws_bin_to_lib "/prefix/bin" "/prefix/${lws_proton_libdir}")
 string(REPLACE ";" " " lws_c_flags "${lws_proton_sanitize_flags}")
-# libwebsockets has races of its own between its service threads, which it takes for harmless: the
-# thread sanitizer is to look at our code only.
-if(LWS_PROTON_SANITIZE MATCHES "thread")
-    set(lws_c_flags "")
-endif()
 # GCC warns of more, and falsely, when it instruments: what, depends on how long the tree's path is.
 set(lws_disable_werror OFF)
 if(LWS_PROTON_SANITIZE)

@@ -192,10 +192,14 @@ bool Loop::drain() noexcept {
     const int64_t until = now_us() + LWS_PROTON_DRAIN_MS * kMs;
     while (connections_ || listeners_) {
         const int64_t left = until - now_us();
-        if (left <= 0)
+        if (left > 0)
+            timers_->arm(now_us() + left);
+        // The time is for peers to read: what has happened by then is not left undone.
+        pn_event_batch_t *batch =
+            left > 0 ? pn_proactor_wait(proactor_) : pn_proactor_get(proactor_);
+        if (!batch)
             return false;
-        timers_->arm(now_us() + left);
-        dispatch(pn_proactor_wait(proactor_));
+        dispatch(batch);
     }
     // A raw connection that was woken as it ended has one more batch, and Proton frees it only
     // then.

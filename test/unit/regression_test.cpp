@@ -176,6 +176,27 @@ void no_memory_for_a_loop_leaves_no_proactor(ScriptedLoop &s) {
     }
 }
 
+// The time is for peers; a machine that has much else to do takes it too.
+void a_loop_whose_time_to_drain_is_up_serves_what_has_happened(ScriptedLoop &s) {
+    std::vector<pn_raw_connection_t *> raws;
+    for (int i = 0; i < 3; i++) {
+        auto [raw, wsi] = s.connect();
+        raws.push_back(&raw);
+        wsi.close();
+    }
+    s.listeners[0]->close();
+    s.proton.on_wait = [] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(LWS_PROTON_DRAIN_MS));
+    };
+    s.free();
+    for (pn_raw_connection_t *raw : raws)
+        CHECK(raw->freed);
+    CHECK_EQ(s.proton.proactors_freed, 1);
+    CHECK(s.host.log.empty());
+    // finish() wants one to end
+    s.loop = lws_proton_loop_new(1, s.host.table(), &s.host, nullptr);
+}
+
 }  // namespace
 
 int main() {
@@ -190,6 +211,7 @@ int main() {
         PROTON_TEST(a_wake_in_a_timer_that_a_driver_s_call_served_arrives),
         PROTON_TEST(a_listener_closed_while_it_accepts_leaves_nothing),
         PROTON_TEST(no_memory_for_a_loop_leaves_no_proactor),
+        PROTON_TEST(a_loop_whose_time_to_drain_is_up_serves_what_has_happened),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
