@@ -114,6 +114,13 @@ lws_context_creation_info site() {
     return info;
 }
 
+lws_context_creation_info echo() {
+    lws_context_creation_info info = {};
+    info.protocols = echo_protocols;
+    info.extensions = echo_extensions;
+    return info;
+}
+
 void expect_no_connections() {
     for (int i = 0; i < 100 && lws_proton_loop_stats(loop()).connections; i++)
         lws_service(context(), -1);

@@ -33,6 +33,9 @@ lws_vhost *make_vhost(const char *name, lws_context_creation_info info);
 // The site of the http fuzzers: files, a login, redirects, bodies, an event stream, a WebSocket.
 lws_context_creation_info site();
 
+// A WebSocket echo with permessage-deflate.
+lws_context_creation_info echo();
+
 // Runs what is left to do, without waiting, until no connection is left. Call it at the end of each
 // input.
 void expect_no_connections();
