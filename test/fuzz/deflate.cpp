@@ -23,7 +23,7 @@ constexpr const char *kOffers[] = {
     "permessage-deflate; server_max_window_bits=10, permessage-deflate",
 };
 constexpr std::string_view kTail("\0\0\xff\xff", 4);  // what RFC 7692 has removed and put back
-constexpr size_t kMostMessage = 100000;
+constexpr size_t kMostMessage = 20000;
 constexpr unsigned char kFinal = 0x80, kCompressed = 0x40, kBinary = 2, kOpcode = 0x0f;
 
 std::string frame(unsigned char first, std::string_view payload) {

@@ -78,8 +78,7 @@ lws_context *context() {
         if (getenv("FUZZ_LOG"))
             lws_set_log_level(atoi(getenv("FUZZ_LOG")), nullptr);
         else
-            lws_set_log_level(LLL_ERR | LLL_WARN | LLL_NOTICE | LLL_INFO,
-                              [](int, const char *) {});
+            lws_set_log_level(LLL_ERR | LLL_WARN | LLL_NOTICE | LLL_INFO, [](int, const char *) {});
         lws_context_creation_info info = {};
         info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
         info.options = LWS_SERVER_OPTION_PROTON | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
@@ -138,9 +137,8 @@ Manner Manner::of(std::string_view &input) {
 }
 
 Peer::Peer(Manner manner)
-    : manner_(manner), random_(manner.feed + 1u),
-      driver_(lws_proton_driver_new(
-          loop(), 0, [](void *) {}, nullptr)) {
+    : manner_(manner), random_(manner.feed + 1u), driver_(lws_proton_driver_new(
+                                                      loop(), 0, [](void *) {}, nullptr)) {
     expect(driver_, "no driver");
 }
 

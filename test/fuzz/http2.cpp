@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // HTTP/2 with prior knowledge. After the manner a byte says how: 'w', as it is on the wire; any
-// other, after the preface, frames of type, flags, stream and length (a byte each, the length is two),
-// whose heads are made so that they fit.
+// other, after the preface, frames of type, flags, stream and length (a byte each, the length is
+// two), whose heads are made so that they fit.
 #include "harness.hpp"
 
 #include <algorithm>
@@ -18,10 +18,14 @@ std::string frames(std::string_view input) {
         const auto byte = [&](size_t i) { return static_cast<uint8_t>(input[i]); };
         const size_t length =
             std::min<size_t>(size_t{byte(3)} << 8 | byte(4), input.size() - kRecordHead);
-        wire += {static_cast<char>(length >> 16), static_cast<char>(length >> 8),
-                 static_cast<char>(length),       input[0],
-                 input[1],                        '\0',
-                 '\0',                            '\0',
+        wire += {static_cast<char>(length >> 16),
+                 static_cast<char>(length >> 8),
+                 static_cast<char>(length),
+                 input[0],
+                 input[1],
+                 '\0',
+                 '\0',
+                 '\0',
                  input[2]};
         wire += input.substr(kRecordHead, length);
         input.remove_prefix(kRecordHead + length);
