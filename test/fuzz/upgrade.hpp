@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace fuzz {
+
+// The request that makes a WebSocket of the connection; `offer` names extensions.
+inline std::string upgrade(std::string_view offer) {
+    std::string request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                          "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    if (!offer.empty())
+        request.append("Sec-WebSocket-Extensions: ").append(offer).append("\r\n");
+    return request + "\r\n";
+}
+
+}  // namespace fuzz
