@@ -26,7 +26,12 @@ public:
     // True: all have come back.
     bool advance() {
         for (const WsFrame &frame : client_.frames()) {
-            CHECK_EQ(frame.payload, message(received_));
+            // Large ones may come in several frames.
+            payload_ += frame.payload;
+            if (!frame.final)
+                continue;
+            CHECK_EQ(payload_, message(received_));
+            payload_.clear();
             received_++;
         }
         client_.frames().clear();
@@ -48,6 +53,7 @@ private:
 
     WsClient &client_;
     const unsigned connection_;
+    std::string payload_;
     unsigned sent_ = 0, received_ = 0;
 };
 
