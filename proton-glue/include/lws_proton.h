@@ -197,11 +197,11 @@ lws_proton_held(pn_proactor_t *proactor);
 
 /*
  * The calling thread serves pt `tsi` (0 to count_threads - 1) of the loop until
- * it leaves: it may do what callbacks of that pt may do.  Waits for a thread that
- * serves it now.  In a callback of the same pt, and entered already: counts.
- * -1: in a callback of another pt, waiting could be for ever.  Any thread.
- *
- * vhosts are pt 0's business: create and destroy them there.
+ * it leaves: it may do what callbacks of that pt may do.  -1: all pts, so nobody
+ * else is in lws: for what concerns all of the context, lws_create_vhost() and
+ * lws_vhost_destroy().  Waits for the threads that serve them now.  In a callback
+ * of the same pt, and entered already: counts.  -1: in a callback of another pt,
+ * waiting could be for ever.  Any thread.
  */
 LWS_PROTON_EXTERN int
 lws_proton_loop_enter(lws_proton_loop_t *loop, int tsi);

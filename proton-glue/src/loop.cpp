@@ -150,15 +150,19 @@ void Loop::unseize() noexcept {
 }
 
 bool Loop::enter(int tsi) noexcept {
-    if (this_tsi() >= 0 && !serving(tsi))
-        return false;
-    Pt &pt = *pts_[tsi];
-    if (!serving(tsi)) {
-        const Serving before = begin(tsi);
-        pt.before_entering = before;
-    } else {
-        pt.entered_again++;
+    if (this_tsi() < 0) {
+        if (tsi < 0) {
+            seize();
+            entered_all_ = true;
+        } else {
+            const Serving before = begin(tsi);
+            pts_[tsi]->before_entering = before;
+        }
+        return true;
     }
+    if (tsi < 0 ? !seized_ : !serving(tsi))
+        return false;
+    pts_[serving_.tsi]->entered_again++;
     return true;
 }
 
@@ -169,7 +173,12 @@ void Loop::leave() noexcept {
         return;
     }
     hold();
-    end(pt.before_entering);
+    if (seized_) {
+        entered_all_ = false;
+        unseize();
+    } else {
+        end(pt.before_entering);
+    }
     settle();
     drop();
 }

@@ -70,13 +70,13 @@ public:
     // while it is destroyed.
     void seize() noexcept;
     void unseize() noexcept;
-    // By this thread.
-    bool seized() const noexcept { return serving_.loop == this && seized_; }
+    // By this thread, and not by enter().
+    bool seized() const noexcept { return serving_.loop == this && seized_ && !entered_all_; }
     // The host and its context are gone.
     void retire() noexcept;
     // host->destroy() is to be called, by this thread, once it is in no visit.
     void destroy_later() noexcept { destroy_wanted_ = true; }
-    // For who is not in a callback. False: this thread may not wait for that pt.
+    // For who is not in a callback; -1: all of the pts. False: this thread may not wait for it.
     bool enter(int tsi) noexcept;
     void leave() noexcept;
 
@@ -199,6 +199,7 @@ private:
     const bool foreign_;
     bool draining_ = false;
     bool seized_ = false;
+    bool entered_all_ = false;
     Serving before_seizing_{nullptr, -1};
     std::atomic<bool> destroy_wanted_{false};
     const lws_proton_host_t *host_;

@@ -24,6 +24,11 @@ public:
         context_ = lws_create_context(&info);
         if (!context_)
             FAIL("no context: " + lws_log());
+        // Its first timers may run already.
+        CHECK_EQ(lws_proton_loop_enter(loop(), 0), 0);
+        vhost_ = lws_get_vhost_by_name(context_, "default");
+        port_ = lws_get_vhost_listen_port(vhost_);
+        lws_proton_loop_leave(loop());
     }
     ~Site() { destroy(); }
     Site(const Site &) = delete;
@@ -37,15 +42,15 @@ public:
     void destroyed() { context_ = nullptr; }
 
     lws_context *context() const { return context_; }
-    lws_vhost *vhost(const char *name = "default") const {
-        return lws_get_vhost_by_name(context_, name);
-    }
-    int port() const { return lws_get_vhost_listen_port(vhost()); }
+    lws_vhost *vhost() const { return vhost_; }
+    int port() const { return port_; }
     lws_proton_loop_t *loop() const { return lws_proton_loop_of(context_); }
 
 private:
     Callback callback_;
     lws_context *context_ = nullptr;
+    lws_vhost *vhost_ = nullptr;
+    int port_ = 0;
 };
 
 }  // namespace lws_test

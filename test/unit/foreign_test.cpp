@@ -159,6 +159,25 @@ void a_pt_can_be_entered_again_but_not_another(ScriptedLoop &s) {
     CHECK_EQ(lws_proton_loop_this_tsi(s.loop), -1);
 }
 
+void all_pts_can_be_entered(ScriptedLoop &s) {
+    CHECK_EQ(lws_proton_loop_enter(s.loop, -1), 0);
+    CHECK(lws_proton_loop_serves(s.loop, 0));
+    CHECK(lws_proton_loop_serves(s.loop, 1));
+    CHECK_EQ(lws_proton_loop_enter(s.loop, 1), 0);
+    lws_proton_loop_leave(s.loop);
+    CHECK(lws_proton_loop_serves(s.loop, 0));
+    // What is asked for meanwhile is done in the end.
+    CHECK_EQ(lws_proton_loop_stop(s.loop), 1);
+    CHECK_EQ(s.host.destroys, 0u);
+    lws_proton_loop_leave(s.loop);
+    CHECK_EQ(s.host.destroys, 1u);
+    CHECK(!lws_proton_loop_serves(s.loop, 0));
+    // One pt is not all.
+    CHECK_EQ(lws_proton_loop_enter(s.loop, 0), 0);
+    CHECK_EQ(lws_proton_loop_enter(s.loop, -1), -1);
+    lws_proton_loop_leave(s.loop);
+}
+
 lws_proton_conn *adopt(ScriptedLoop &s, pn_raw_connection_t &raw) {
     lws_proton_conn *conn = nullptr;
     pn_raw_connection_wake(&raw);
@@ -251,6 +270,7 @@ int main() {
         FOREIGN_TEST(unsent_bytes_outlive_the_context),
         FOREIGN_TEST(a_callback_s_destroy_waits_for_its_end),
         FOREIGN_TEST(a_pt_can_be_entered_again_but_not_another),
+        FOREIGN_TEST(all_pts_can_be_entered),
         FOREIGN_TEST(an_adopted_connection_is_lws_s),
         FOREIGN_TEST(what_proton_holds_buffers_of_is_not_adopted),
         FOREIGN_TEST(a_connection_is_adopted_once),
