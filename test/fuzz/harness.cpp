@@ -137,8 +137,11 @@ Manner Manner::of(std::string_view &input) {
 }
 
 Peer::Peer(Manner manner)
-    : manner_(manner), random_(manner.feed + 1u), driver_(lws_proton_driver_new(
-                                                      loop(), 0, [](void *) {}, nullptr)) {
+    : Peer(manner, lws_proton_driver_new(
+                       loop(), 0, [](void *) {}, nullptr)) {}
+
+Peer::Peer(Manner manner, lws_proton_driver_t *driver)
+    : manner_(manner), random_(manner.feed + 1u), driver_(driver) {
     expect(driver_, "no driver");
 }
 

@@ -58,6 +58,8 @@ struct Manner {
 class Peer {
 public:
     explicit Peer(Manner manner = {});
+    // Of a driver that is there already; the peer's from now on.
+    Peer(Manner manner, lws_proton_driver_t *driver);
     ~Peer();
     Peer(const Peer &) = delete;
     Peer &operator=(const Peer &) = delete;
