@@ -23,7 +23,8 @@ constexpr const char *kOffers[] = {
     "permessage-deflate; server_max_window_bits=10, permessage-deflate",
 };
 constexpr std::string_view kTail("\0\0\xff\xff", 4);  // what RFC 7692 has removed and put back
-constexpr size_t kMostMessage = 20000;
+// For an input to be over soon.
+constexpr size_t kMostMessage = 20000, kMostMessages = 60000;
 constexpr unsigned char kFinal = 0x80, kCompressed = 0x40, kBinary = 2, kOpcode = 0x0f;
 
 std::string frame(unsigned char first, std::string_view payload) {
@@ -189,13 +190,15 @@ void messages(fuzz::Peer &peer, std::string_view input) {
     Echoes echoes(peer.received);
     peer.on_output = [&](std::string_view bytes) { echoes.on_output(bytes); };
     std::string wire;
-    while (!input.empty()) {
+    size_t all = 0;
+    while (!input.empty() && all < kMostMessages) {
         const uint8_t flags = next(input);
         const size_t times = size_t{1} << (flags & 0x0f), piece = 1 + next(input) * next(input);
         const std::string_view seed = next(input, next(input));
         std::string content;
         for (size_t i = 0; i < times && content.size() + seed.size() <= kMostMessage; i++)
             content += seed;
+        all += content.size();
         wire += echoes.message(std::move(content), !(flags & 0x80), piece);
     }
     fuzz::expect(peer.exchange(wire) == wire.size(), "lws does not take all that it is sent");

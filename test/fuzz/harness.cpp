@@ -19,6 +19,9 @@ namespace {
 // after few.
 constexpr int kIdleRounds = 10000;
 
+// Small pieces become larger once so many are through, or long inputs would take seconds.
+constexpr size_t kSteps = 500;
+
 lws_http_mount mount(const char *point, unsigned char kind, const char *origin) {
     lws_http_mount m = {};
     m.mountpoint = point;
@@ -161,7 +164,7 @@ size_t Peer::piece(size_t room, size_t left) {
         random_ = random_ * 1664525u + 1013904223u;
         most = 1 + (random_ >> 8) % (1u << (random_ >> 28));
     }
-    return std::min({room, left, most});
+    return std::min({room, left, std::max(most, fed_ / kSteps)});
 }
 
 bool Peer::feed(std::string_view &bytes) {
@@ -174,6 +177,7 @@ bool Peer::feed(std::string_view &bytes) {
     memcpy(in.start, bytes.data(), n);
     lws_proton_driver_read_done(driver_, n);
     bytes.remove_prefix(n);
+    fed_ += n;
     return true;
 }
 
@@ -181,12 +185,13 @@ bool Peer::take(bool everything) {
     const pn_bytes_t out = lws_proton_driver_write_buffer(driver_);
     size_t n = out.size;
     if (manner_.take >= '1' && manner_.take <= '4')
-        n = std::min<size_t>(n, 1u << (3 * (manner_.take - '0')));
+        n = std::min<size_t>(n, (1u << (3 * (manner_.take - '0'))) + taken_ / kSteps);
     else if (manner_.take != '0' && !everything)
         n = 0;
     if (!n)
         return false;
     const std::string_view taken(out.start, n);
+    taken_ += n;
     if (on_output)
         on_output(taken);
     else

@@ -87,6 +87,7 @@ private:
 
     Manner manner_;
     uint32_t random_;
+    size_t fed_ = 0, taken_ = 0;
     lws_proton_driver_t *driver_;
 };
 
