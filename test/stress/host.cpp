@@ -179,7 +179,11 @@ const lws_protocols kProtocols[] = {
 
 }  // namespace
 
-Host::Host(int threads, Counters &counters) : counters_(counters) {
+Host::Host(int threads, bool own_proactor, Counters &counters) : counters_(counters) {
+    if (own_proactor)
+        serving_ = std::make_unique<ApplicationThreads>(threads);
+    else
+        serving_ = std::make_unique<ServiceThreads>(threads);
     lws_context_creation_info info = {};
     info.options = LWS_SERVER_OPTION_PROTON;
     info.protocols = kProtocols;
@@ -188,12 +192,16 @@ Host::Host(int threads, Counters &counters) : counters_(counters) {
     info.timeout_secs = kPatience;
     info.keepalive_timeout = kPatience;
     info.timeout_secs_ah_idle = kPatience;
-    ServiceThreads::prepare(info, threads);
+    serving_->prepare(info);
     context_ = lws_create_context(&info);
     if (!context_)
         FAIL("no context: " + Log::tail());
+    // An application's threads may serve it already.
+    lws_proton_loop_t *loop = lws_proton_loop_of(context_);
+    CHECK_EQ(lws_proton_loop_enter(loop, 0), 0);
     generation_->port = lws_get_vhost_listen_port(lws_get_vhost_by_name(context_, "default"));
-    serving_ = std::make_unique<ServiceThreads>(context_, threads);
+    lws_proton_loop_leave(loop);
+    serving_->begin(context_);
 }
 
 Host::~Host() {

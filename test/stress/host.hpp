@@ -68,7 +68,8 @@ struct Counters {
 // connections of all pts.
 class Host {
 public:
-    Host(int threads, Counters &counters);
+    // Served by `threads` of its own or, if it has its `own_proactor`, of an application.
+    Host(int threads, bool own_proactor, Counters &counters);
     ~Host();
     Host(const Host &) = delete;
     Host &operator=(const Host &) = delete;
@@ -97,7 +98,7 @@ private:
     std::atomic<bool> gone_{false};
     std::atomic<unsigned> occasions_{0};
     lws_context *context_ = nullptr;
-    std::unique_ptr<ServiceThreads> serving_;
+    std::unique_ptr<Serving> serving_;
 };
 
 // The largest body that "/N" has.

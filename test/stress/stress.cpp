@@ -32,6 +32,7 @@ using std::chrono::seconds;
 struct Options {
     int seconds = 10;
     int threads = 4;
+    bool own_proactor = false;
     size_t connections = 500;
     uint64_t seed = std::random_device()();
 };
@@ -39,6 +40,7 @@ struct Options {
 Options parse(int argc, char **argv) {
     constexpr option kOptions[] = {{"seconds", required_argument, nullptr, 's'},
                                    {"threads", required_argument, nullptr, 't'},
+                                   {"own-proactor", no_argument, nullptr, 'o'},
                                    {"connections", required_argument, nullptr, 'c'},
                                    {"seed", required_argument, nullptr, 'r'},
                                    {}};
@@ -51,6 +53,9 @@ Options parse(int argc, char **argv) {
         case 't':
             options.threads = atoi(optarg);
             break;
+        case 'o':
+            options.own_proactor = true;
+            break;
         case 'c':
             options.connections = strtoul(optarg, nullptr, 10);
             break;
@@ -61,7 +66,8 @@ Options parse(int argc, char **argv) {
             exit(2);
         }
     if (optind < argc || options.seconds < 1 || options.threads < 1 || !options.connections) {
-        fprintf(stderr, "usage: stress [--seconds N] [--threads N] [--connections N] [--seed N]\n");
+        fprintf(stderr, "usage: stress [--seconds N] [--threads N] [--own-proactor] [--connections "
+                        "N] [--seed N]\n");
         exit(2);
     }
     return options;
@@ -188,7 +194,7 @@ private:
     // One context's life: of all its connections', or until it is destroyed under them.
     void round(const char *ending, bool all_go) {
         const size_t left_before = Log::left_behind().connections;
-        host_ = std::make_unique<Host>(options_.threads, counters_);
+        host_ = std::make_unique<Host>(options_.threads, options_.own_proactor, counters_);
         Host &host = *host_;
         storms_.over(&host);
         for (auto &crowd : crowds_)
@@ -282,8 +288,9 @@ private:
 
 int main(int argc, char **argv) {
     const Options options = parse(argc, argv);
-    printf("stress: %d s, %d threads, %zu connections, --seed %" PRIu64 "\n", options.seconds,
-           options.threads, options.connections, options.seed);
+    printf("stress: %d s, %d threads%s, %zu connections, --seed %" PRIu64 "\n", options.seconds,
+           options.threads, options.own_proactor ? " of an application" : "", options.connections,
+           options.seed);
     fflush(stdout);
     allow_descriptors(options.connections);
     Log::begin();
