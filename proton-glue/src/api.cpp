@@ -10,13 +10,16 @@
 #include <proton/event.h>
 #include <proton/proactor.h>
 
+#include <cassert>
 #include <cstdio>
-#include <mutex>
 #include <new>
 
 using lws_proton::DriverConnection;
+using lws_proton::Lock;
 using lws_proton::Lookup;
 using lws_proton::Loop;
+using lws_proton::Mutex;
+using lws_proton::Rank;
 using lws_proton::Timers;
 
 struct lws_proton_loop_t final : Loop {
@@ -29,11 +32,11 @@ private:
 
 namespace {
 
-std::mutex loops_mutex;
+Mutex loops_mutex(Rank::leaf);
 // Those in use.
-lws_proton_loop_t *loops;
+lws_proton_loop_t *loops LWS_PROTON_GUARDED_BY(loops_mutex);
 // Those that peers keep from going. Proton would leak what they hold.
-lws_proton_loop_t *abandoned;
+lws_proton_loop_t *abandoned LWS_PROTON_GUARDED_BY(loops_mutex);
 
 }  // namespace
 
@@ -43,7 +46,7 @@ lws_proton_loop_t *lws_proton_loop_new(int threads, const lws_proton_host_t *hos
         auto *loop = new lws_proton_loop_t(threads, host, user, application);
         if (application)
             loop->seize();
-        std::lock_guard<std::mutex> lock(loops_mutex);
+        Lock lock(loops_mutex);
         loop->next = loops;
         loops = loop;
         return loop;
@@ -73,7 +76,7 @@ int lws_proton_loop_foreign(const lws_proton_loop_t *loop) {
 }
 
 lws_proton_loop_t *lws_proton_loop_of(const lws_context *context) {
-    std::lock_guard<std::mutex> lock(loops_mutex);
+    Lock lock(loops_mutex);
     lws_proton_loop_t *loop = loops;
     while (loop && loop->user() != context)
         loop = loop->next;
@@ -84,7 +87,7 @@ void lws_proton_loop_free(lws_proton_loop_t *loop) {
     if (!loop)
         return;
     {
-        std::lock_guard<std::mutex> lock(loops_mutex);
+        Lock lock(loops_mutex);
         lws_proton_loop_t **link = &loops;
         while (*link != loop)
             link = &(*link)->next;
@@ -106,7 +109,7 @@ void lws_proton_loop_free(lws_proton_loop_t *loop) {
              "with the process",
              loop->stats().connections);
     loop->log(LWS_PROTON_LOG_WARN, line);
-    std::lock_guard<std::mutex> lock(loops_mutex);
+    Lock lock(loops_mutex);
     loop->next = abandoned;
     abandoned = loop;
 }
@@ -163,6 +166,7 @@ int lws_proton_loop_this_tsi(lws_proton_loop_t *loop) {
 }
 
 void lws_proton_loop_dispatch(lws_proton_loop_t *loop, pn_event_batch_t *batch) {
+    assert(!Loop::inside() && "not from a callback, nor between enter and leave");
     loop->dispatch(batch);
 }
 
@@ -171,6 +175,7 @@ pn_proactor_t *lws_proton_loop_proactor(lws_proton_loop_t *loop) {
 }
 
 bool lws_proton_handle(pn_event_batch_t *batch, pn_event_t *event) {
+    assert(!Loop::inside() && "not from a callback, nor between enter and leave");
     if (Loop::serve(batch, event))
         return true;
     if (pn_event_type(event) != PN_PROACTOR_TIMEOUT)

@@ -27,7 +27,7 @@ BufferPool::Shelf *BufferPool::shelf(uint32_t size) noexcept {
 
 uint8_t *BufferPool::take(uint32_t size) noexcept {
     {
-        std::lock_guard<std::mutex> lock(mutex_);
+        Lock lock(mutex_);
         Shelf *s = shelf(size);
         if (s && s->head) {
             Free *f = s->head;
@@ -44,7 +44,7 @@ uint8_t *BufferPool::take(uint32_t size) noexcept {
 
 void BufferPool::give(uint8_t *buffer, uint32_t size) noexcept {
     {
-        std::lock_guard<std::mutex> lock(mutex_);
+        Lock lock(mutex_);
         Shelf *s = shelf(size);
         if (s && s->count < kKeptPerSize && size_t{size} * (s->count + 1) <= kKeptBytesPerSize) {
             s->head = new (buffer) Free{s->head};

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "mutex.hpp"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 
 namespace lws_proton {
 
@@ -41,10 +42,10 @@ private:
     static constexpr size_t kKeptBytesPerSize = 1024 * 1024;
     static constexpr size_t kSizes = 4;
 
-    Shelf *shelf(uint32_t size) noexcept;
+    Shelf *shelf(uint32_t size) noexcept LWS_PROTON_REQUIRES(mutex_);
 
-    std::mutex mutex_;
-    std::array<Shelf, kSizes> shelves_;
+    Mutex mutex_{Rank::leaf};
+    std::array<Shelf, kSizes> shelves_ LWS_PROTON_GUARDED_BY(mutex_);
     std::atomic<size_t> bytes_{0};
 };
 

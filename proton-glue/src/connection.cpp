@@ -86,6 +86,7 @@ void Connection::disconnected(bool failed) noexcept {
 }
 
 ssize_t Connection::recv(void *buf, size_t len) noexcept {
+    loop_.check_thread(tsi);
     if (!rx_.used())
         return nothing_to_recv();
     const uint32_t n = rx_.read(buf, len);
@@ -120,6 +121,7 @@ ssize_t Connection::nothing_to_recv() const noexcept {
 }
 
 ssize_t Connection::send(const void *buf, size_t len) noexcept {
+    loop_.check_thread(tsi);
     if (state_ != State::opening && state_ != State::open && state_ != State::peer_closed) {
         errno = EPIPE;
         return -1;
@@ -167,6 +169,7 @@ int Connection::shutdown() noexcept {
 }
 
 int Connection::close() noexcept {
+    loop_.check_thread(tsi);
     wsi = nullptr;
     enabled_ = 0;
     on(tx_.used() ? Event::close_unsent : Event::close);

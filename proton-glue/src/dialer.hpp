@@ -2,8 +2,7 @@
 #pragma once
 
 #include "lws_proton.h"
-
-#include <mutex>
+#include "mutex.hpp"
 
 namespace lws_proton {
 
@@ -11,18 +10,18 @@ namespace lws_proton {
 class Dialer {
 public:
     void set(lws_proton_dial_t dial, void *context) noexcept {
-        std::lock_guard<std::mutex> lock(mutex_);
+        Lock lock(mutex_);
         dial_ = dial;
         context_ = context;
     }
     bool there() const noexcept {
-        std::lock_guard<std::mutex> lock(mutex_);
+        Lock lock(mutex_);
         return dial_ != nullptr;
     }
     // What it returned; `absent` if there is none.
     int dial(lws_proton_driver_t *driver, const char *address, uint16_t port,
              int absent) const noexcept {
-        std::unique_lock<std::mutex> lock(mutex_);
+        Lock lock(mutex_);
         const lws_proton_dial_t dial = dial_;
         void *const context = context_;
         lock.unlock();
@@ -30,9 +29,9 @@ public:
     }
 
 private:
-    mutable std::mutex mutex_;
-    lws_proton_dial_t dial_ = nullptr;
-    void *context_ = nullptr;
+    mutable Mutex mutex_{Rank::leaf};
+    lws_proton_dial_t dial_ LWS_PROTON_GUARDED_BY(mutex_) = nullptr;
+    void *context_ LWS_PROTON_GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace lws_proton

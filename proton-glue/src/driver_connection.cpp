@@ -40,7 +40,7 @@ DriverConnection::~DriverConnection() {
 }
 
 void DriverConnection::set_wake(Wake wake, void *context) noexcept {
-    std::lock_guard<std::mutex> lock(wake_mutex_);
+    Lock lock(wake_mutex_);
     wake_ = wake;
     context_ = context;
     if (woken_ && wake_)
@@ -66,7 +66,7 @@ int DriverConnection::connect(const sockaddr *sa, socklen_t len) noexcept {
         lose(refused);
     } else {
         {
-            std::lock_guard<std::mutex> lock(wake_mutex_);
+            Lock lock(wake_mutex_);
             driven_ = true;
         }
         if (dialing.answer)
@@ -123,7 +123,7 @@ bool DriverConnection::write_closed() const noexcept {
 
 bool DriverConnection::service() noexcept {
     {
-        std::lock_guard<std::mutex> lock(wake_mutex_);
+        Lock lock(wake_mutex_);
         woken_ = false;
     }
     Turn turn(*this);
@@ -135,7 +135,7 @@ bool DriverConnection::service() noexcept {
 
 void DriverConnection::lose(int why) noexcept {
     {
-        std::lock_guard<std::mutex> lock(wake_mutex_);
+        Lock lock(wake_mutex_);
         driven_ = false;
     }
     if (state() == State::opening)
@@ -159,7 +159,7 @@ void DriverConnection::release() noexcept {
 
 void DriverConnection::kick() noexcept {
     {
-        std::lock_guard<std::mutex> lock(wake_mutex_);
+        Lock lock(wake_mutex_);
         if (driven_) {
             if (!woken_ && wake_)
                 wake_(context_);

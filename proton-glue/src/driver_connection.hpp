@@ -2,10 +2,10 @@
 #pragma once
 
 #include "connection.hpp"
+#include "mutex.hpp"
 
 #include <proton/types.h>
 
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -81,11 +81,13 @@ private:
     const bool client_ = false;
     const std::string address_;  // a client's, to connect to
 
-    std::mutex wake_mutex_;  // guards the next four
-    bool driven_ = false;    // somebody moves bytes and calls service()
-    bool woken_ = false;     // he was woken, and has not called it since
-    Wake wake_ = nullptr;
-    void *context_ = nullptr;
+    Mutex wake_mutex_{Rank::leaf};
+    // Somebody moves bytes and calls service().
+    bool driven_ LWS_PROTON_GUARDED_BY(wake_mutex_) = false;
+    // He was woken, and has not called it since.
+    bool woken_ LWS_PROTON_GUARDED_BY(wake_mutex_) = false;
+    Wake wake_ LWS_PROTON_GUARDED_BY(wake_mutex_) = nullptr;
+    void *context_ LWS_PROTON_GUARDED_BY(wake_mutex_) = nullptr;
 };
 
 }  // namespace lws_proton

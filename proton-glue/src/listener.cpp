@@ -15,7 +15,6 @@
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstdio>
-#include <mutex>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <new>
@@ -94,7 +93,7 @@ bool Listener::listen(pn_proactor_t *proactor, const char *host, int *port, char
         return false;
     }
     // Proton binds in this call; PN_LISTENER_CLOSE waits for the lock.
-    std::lock_guard<std::mutex> lock(loop_.listen_mutex());
+    Lock lock(loop_.listen_mutex());
     pn_record_t *record = pn_listener_attachments(listener_);
     pn_record_def(record, kKey, PN_VOID);
     pn_record_set(record, kKey, this);
@@ -121,7 +120,7 @@ void Listener::on_event(pn_event_t *event) noexcept {
         break;
     case PN_LISTENER_CLOSE: {
         // its creator may still be looking at it
-        std::lock_guard<std::mutex> lock(loop_.listen_mutex());
+        Lock lock(loop_.listen_mutex());
         pn_record_set(pn_listener_attachments(listener_), kKey, nullptr);
         listener_ = nullptr;
     }
@@ -134,7 +133,7 @@ void Listener::on_event(pn_event_t *event) noexcept {
 
 void Listener::accept_raw() noexcept {
     // Proton leaves a raw connection that a closing listener accepts without any event, for ever.
-    std::unique_lock<std::mutex> lock(loop_.listen_mutex());
+    Lock lock(loop_.listen_mutex());
     if (closed_)
         return;
     pn_raw_connection_t *raw = pn_raw_connection();
@@ -160,7 +159,7 @@ void Listener::accept_raw() noexcept {
 }
 
 Listener::Admission Listener::admit(RawConnection &connection) noexcept {
-    std::lock_guard<std::mutex> lock(waiting_mutex_);
+    Lock lock(waiting_mutex_);
     const bool waits = waiting_.has(connection);
     const bool first = !waiting_.head() || waiting_.head() == &connection;
     if (enabled_ && first) {
@@ -194,13 +193,13 @@ bool Listener::offer(RawConnection &connection) noexcept {
     offered_ = &connection;
     loop_.host_service(*this, LWS_PROTON_READ);
     offered_ = nullptr;
-    std::lock_guard<std::mutex> lock(waiting_mutex_);
+    Lock lock(waiting_mutex_);
     kick_head();
     return true;
 }
 
 void Listener::forget(RawConnection &connection) noexcept {
-    std::lock_guard<std::mutex> lock(waiting_mutex_);
+    Lock lock(waiting_mutex_);
     if (!waiting_.has(connection))
         return;
     waiting_.pull(connection);
@@ -208,7 +207,7 @@ void Listener::forget(RawConnection &connection) noexcept {
 }
 
 void Listener::enable(bool start) noexcept {
-    std::lock_guard<std::mutex> lock(waiting_mutex_);
+    Lock lock(waiting_mutex_);
     enabled_ = start;
     kick_head();
 }
@@ -234,14 +233,14 @@ lws_proton_conn *Listener::accept() noexcept {
 int Listener::close() noexcept {
     wsi = nullptr;
     {
-        std::lock_guard<std::mutex> lock(loop_.listen_mutex());
+        Lock lock(loop_.listen_mutex());
         closed_ = true;
         if (listener_)
             pn_listener_close(listener_);
     }
     {
         // What waits finds that it is refused.
-        std::lock_guard<std::mutex> lock(waiting_mutex_);
+        Lock lock(waiting_mutex_);
         for (Connection *c = waiting_.head(); c; c = waiting_.next(*c))
             c->kick();
     }

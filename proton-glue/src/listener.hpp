@@ -3,9 +3,9 @@
 
 #include "connection_list.hpp"
 #include "lws_proton_conn.h"
+#include "mutex.hpp"
 
 #include <atomic>
-#include <mutex>
 
 typedef struct pn_event_t pn_event_t;
 typedef struct pn_listener_t pn_listener_t;
@@ -57,8 +57,7 @@ private:
     void accept_raw() noexcept;
     Admission admit(RawConnection &connection) noexcept;
     void enable(bool start) noexcept;
-    // With waiting_mutex_ held.
-    void kick_head() noexcept;
+    void kick_head() noexcept LWS_PROTON_REQUIRES(waiting_mutex_);
     lws_proton_conn *accept() noexcept;
     int close() noexcept;
 
@@ -66,10 +65,10 @@ private:
     pn_listener_t *listener_ = nullptr;
     std::atomic<int> holders_{1};
     std::atomic<bool> closed_{false};  // by lws
-    std::mutex waiting_mutex_;
-    bool enabled_ = false;  // lws accepts
-    ConnectionList<&Connection::accept_links> waiting_;
-    bool full_said_ = false;
+    Mutex waiting_mutex_{Rank::waiting};
+    bool enabled_ LWS_PROTON_GUARDED_BY(waiting_mutex_) = false;  // lws accepts
+    ConnectionList<&Connection::accept_links> waiting_ LWS_PROTON_GUARDED_BY(waiting_mutex_);
+    bool full_said_ LWS_PROTON_GUARDED_BY(waiting_mutex_) = false;
     RawConnection *offered_ = nullptr;  // pt 0 is serialized meanwhile
 };
 

@@ -13,9 +13,9 @@ namespace lws_proton {
 namespace {
 
 // Those that no thread has begun with, and the threads, which end when there are none.
-std::mutex waiting_mutex;
-Lookup *waiting;
-int threads;
+Mutex waiting_mutex(Rank::leaf);
+Lookup *waiting LWS_PROTON_GUARDED_BY(waiting_mutex);
+int threads LWS_PROTON_GUARDED_BY(waiting_mutex);
 
 // A signal is for the program's own threads.
 class NoSignals {
@@ -40,7 +40,7 @@ Lookup::Lookup(Loop &loop, int tsi_, const char *name, void *cookie_)
 
 Lookup::~Lookup() {
     // The loop may have got it before its thread has let go of it.
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     if (result_)
         freeaddrinfo(result_);
 }
@@ -48,7 +48,7 @@ Lookup::~Lookup() {
 Lookup *Lookup::start(Loop &loop, int tsi, const char *name, void *cookie) noexcept {
     try {
         std::unique_ptr<Lookup> lookup(new Lookup(loop, tsi, name, cookie));
-        std::lock_guard<std::mutex> lock(waiting_mutex);
+        Lock lock(waiting_mutex);
         if (threads < kMostThreads) {
             try {
                 const NoSignals none;
@@ -72,7 +72,7 @@ void Lookup::work() noexcept {
     for (;;) {
         Lookup *lookup;
         {
-            std::lock_guard<std::mutex> lock(waiting_mutex);
+            Lock lock(waiting_mutex);
             lookup = waiting;
             if (!lookup) {
                 threads--;
@@ -89,7 +89,7 @@ void Lookup::run() noexcept {
     hints.ai_socktype = SOCK_STREAM;
     error_ = getaddrinfo(name_.c_str(), nullptr, &hints, &result_);
 
-    std::unique_lock<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     finished_ = true;
     if (loop_) {
         loop_->looked_up(*this);
@@ -107,7 +107,7 @@ addrinfo *Lookup::take_result() noexcept {
 
 // True: no thread has begun with it, and none will.
 bool Lookup::withdraw() noexcept {
-    std::lock_guard<std::mutex> lock(waiting_mutex);
+    Lock lock(waiting_mutex);
     for (Lookup **link = &waiting; *link; link = &(*link)->next)
         if (*link == this) {
             *link = next;
@@ -118,7 +118,7 @@ bool Lookup::withdraw() noexcept {
 
 void Lookup::cancel() noexcept {
     if (!withdraw()) {
-        std::lock_guard<std::mutex> lock(mutex_);
+        Lock lock(mutex_);
         if (!finished_) {
             loop_ = nullptr;
             return;

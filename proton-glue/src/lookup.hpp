@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <mutex>
+#include "mutex.hpp"
+
 #include <netdb.h>
 #include <string>
 
@@ -44,9 +45,9 @@ private:
     bool withdraw() noexcept;
     void run() noexcept;
 
-    std::mutex mutex_;
-    Loop *loop_;  // null: cancelled
-    bool finished_ = false;
+    Mutex mutex_{Rank::waiting};
+    Loop *loop_ LWS_PROTON_GUARDED_BY(mutex_);  // null: cancelled
+    bool finished_ LWS_PROTON_GUARDED_BY(mutex_) = false;
     const std::string name_;
     int error_ = 0;
     addrinfo *result_ = nullptr;

@@ -69,7 +69,7 @@ Loop::Visit::~Visit() {
 Loop::Serving Loop::begin(int tsi) noexcept {
     const Serving before = serving_;
     // The order of the locks. A visit to the pt that this thread is in already would never begin.
-    assert(this_tsi() < tsi);
+    assert(this_tsi() < tsi && "not from a callback, nor between enter and leave");
     // lws has its context locked while it has the loop freed, and nobody else is there any more.
     if (!draining_)
         pts_[tsi]->serial.lock();
@@ -167,6 +167,7 @@ bool Loop::enter(int tsi) noexcept {
 }
 
 void Loop::leave() noexcept {
+    assert(this_tsi() >= 0 && "lws_proton_loop_leave() follows lws_proton_loop_enter()");
     Pt &pt = *pts_[serving_.tsi];
     if (pt.entered_again) {
         pt.entered_again--;
@@ -368,13 +369,13 @@ void Loop::pass_on() noexcept {
 void Loop::serve_orphans(Pt &pt) noexcept {
     size_t count;
     {
-        std::lock_guard<std::mutex> lock(pt.orphan_mutex);
+        Lock lock(pt.orphan_mutex);
         count = pt.orphans.size();
     }
     while (count--) {
         Connection *orphan;
         {
-            std::lock_guard<std::mutex> lock(pt.orphan_mutex);
+            Lock lock(pt.orphan_mutex);
             orphan = pt.orphans.head();
             if (!orphan)
                 return;
@@ -387,7 +388,7 @@ void Loop::serve_orphans(Pt &pt) noexcept {
 void Loop::looked_up(Lookup &lookup) noexcept {
     {
         Pt &pt = *pts_[lookup.tsi];
-        std::lock_guard<std::mutex> lock(pt.lookup_mutex);
+        Lock lock(pt.lookup_mutex);
         lookup.next = pt.lookups;
         pt.lookups = &lookup;
     }
@@ -396,7 +397,7 @@ void Loop::looked_up(Lookup &lookup) noexcept {
 
 void Loop::forget(Lookup &lookup) noexcept {
     Pt &pt = *pts_[lookup.tsi];
-    std::lock_guard<std::mutex> lock(pt.lookup_mutex);
+    Lock lock(pt.lookup_mutex);
     for (Lookup **link = &pt.lookups; *link; link = &(*link)->next)
         if (*link == &lookup) {
             *link = lookup.next;
@@ -408,7 +409,7 @@ void Loop::serve_lookups(Pt &pt) noexcept {
     for (;;) {
         Lookup *lookup;
         {
-            std::lock_guard<std::mutex> lock(pt.lookup_mutex);
+            Lock lock(pt.lookup_mutex);
             lookup = pt.lookups;
             if (!lookup)
                 return;
@@ -496,13 +497,13 @@ lws_proton_conn *Loop::pipe(int tsi) noexcept {
 bool Loop::set_windows(const lws_proton_windows_t &windows) noexcept {
     if (!valid(windows))
         return false;
-    std::lock_guard<std::mutex> lock(windows_mutex_);
+    Lock lock(windows_mutex_);
     windows_ = windows;
     return true;
 }
 
 lws_proton_windows_t Loop::windows() const noexcept {
-    std::lock_guard<std::mutex> lock(windows_mutex_);
+    Lock lock(windows_mutex_);
     return windows_;
 }
 
@@ -556,7 +557,7 @@ void Loop::uncount(int tsi) noexcept {
 void Loop::adopt_orphan(Connection &c) noexcept {
     {
         Pt &pt = *pts_[c.tsi];
-        std::lock_guard<std::mutex> lock(pt.orphan_mutex);
+        Lock lock(pt.orphan_mutex);
         if (pt.orphans.has(c))
             return;
         pt.orphans.push(c);
@@ -566,14 +567,14 @@ void Loop::adopt_orphan(Connection &c) noexcept {
 
 void Loop::adopt_no_more(Connection &c) noexcept {
     Pt &pt = *pts_[c.tsi];
-    std::lock_guard<std::mutex> lock(pt.orphan_mutex);
+    Lock lock(pt.orphan_mutex);
     if (pt.orphans.has(c))
         pt.orphans.pull(c);
 }
 
 void Loop::linger(Connection &c) noexcept {
     {
-        std::lock_guard<std::mutex> lock(linger_mutex_);
+        Lock lock(linger_mutex_);
         c.linger_since = Clock::now();
         lingering_list_.push(c);
         lingering_++;
@@ -583,7 +584,7 @@ void Loop::linger(Connection &c) noexcept {
 }
 
 void Loop::unlinger(Connection &c) noexcept {
-    std::lock_guard<std::mutex> lock(linger_mutex_);
+    Lock lock(linger_mutex_);
     lingering_list_.pull(c);
     lingering_--;
     if (c.linger_reported)
@@ -596,7 +597,7 @@ bool Loop::refusing() const noexcept {
 
 void Loop::refused() noexcept {
     {
-        std::lock_guard<std::mutex> lock(linger_mutex_);
+        Lock lock(linger_mutex_);
         if (refusing_said_)
             return;
         refusing_said_ = true;
@@ -613,7 +614,7 @@ void Loop::refused() noexcept {
 void Loop::report_lingering(int64_t now) noexcept {
     size_t found = 0, stuck;
     {
-        std::lock_guard<std::mutex> lock(linger_mutex_);
+        Lock lock(linger_mutex_);
         for (Connection *c = lingering_list_.head(); c; c = lingering_list_.next(*c)) {
             const int64_t since = std::chrono::duration_cast<std::chrono::microseconds>(
                                       c->linger_since.time_since_epoch())

@@ -6,11 +6,12 @@
 #include "connection_list.hpp"
 #include "dialer.hpp"
 #include "lws_proton_host.h"
+#include "mutex.hpp"
 #include "timers.hpp"
 
 #include <atomic>
+#include <cassert>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 typedef struct pn_event_t pn_event_t;
@@ -24,10 +25,10 @@ class Lookup;
 // One lws_context's loop on a proactor, its own or the application's: the serialization of its pts,
 // its timers, its wake, and which of Proton's events goes where.
 //
-// Locks, in the order in which a thread may take them:
+// Locks, in the order in which a thread may take them (Rank, for all but lws's own):
 //   1. Pt::serial of pt 0, 2. Pt::serial of one other pt,
 //   3. lws's own,
-//   4. a lookup's or a listener's waiting_mutex_,
+//   4. one of: a lookup's, a listener's waiting_mutex_,
 //   5. listen_mutex_,
 //   6. one of: linger_mutex_, windows_mutex_, Pt::orphan_mutex, Pt::lookup_mutex, a
 //      connection's wake mutex, the dialer's, the pool's, Timers's. Under these nothing but
@@ -68,8 +69,8 @@ public:
     bool foreign() const noexcept { return foreign_; }
     // From seize() to unseize() this thread has all of the pts: while the context is made, and
     // while it is destroyed.
-    void seize() noexcept;
-    void unseize() noexcept;
+    void seize() noexcept LWS_PROTON_NOT_ANALYZED;
+    void unseize() noexcept LWS_PROTON_NOT_ANALYZED;
     // By this thread, and not by enter().
     bool seized() const noexcept { return serving_.loop == this && seized_ && !entered_all_; }
     // The host and its context are gone.
@@ -121,6 +122,13 @@ public:
         return serving_.loop == this && (serving_.tsi == tsi || seized_);
     }
     int this_tsi() const noexcept { return serving_.loop == this ? serving_.tsi : -1; }
+    // This thread is in a visit, of whatever loop: it may not wait for other pts.
+    static bool inside() noexcept { return serving_.loop != nullptr; }
+    // lws uses a connection of pt `tsi`. (In a loop of its own lws is also called between turns.)
+    void check_thread([[maybe_unused]] int tsi) const noexcept {
+        assert((!foreign_ || serving(tsi)) &&
+               "in a callback of the pt, or between lws_proton_loop_enter() and leave()");
+    }
 
     // The host, for connections.
     void host_service(lws_proton_conn &c, int events) noexcept {
@@ -153,7 +161,9 @@ public:
     void listener_born() noexcept;
     void listener_died() noexcept;
     // Proton may not take a listener away while its creator still looks at it.
-    std::mutex &listen_mutex() noexcept { return listen_mutex_; }
+    Mutex &listen_mutex() noexcept LWS_PROTON_THREADS(lock_returned(listen_mutex_)) {
+        return listen_mutex_;
+    }
 
 protected:
     virtual ~Loop();
@@ -163,7 +173,7 @@ private:
         Loop *loop;
     };
     struct Pt {
-        std::mutex serial;
+        Mutex serial{Rank::pt};
         Pipe pipe;
         std::atomic<bool> woken{false};      // something below is to be served
         std::atomic<bool> cancelled{false};  // lws_cancel_service()
@@ -173,16 +183,17 @@ private:
         std::atomic<int64_t> deadline{kNever};  // of lws's next timer, µs of Clock
         Serving before_entering{nullptr, -1};
         int entered_again = 0;
-        std::mutex orphan_mutex;
-        ConnectionList<&Connection::orphan_links> orphans;
-        std::mutex lookup_mutex;
-        Lookup *lookups = nullptr;  // ended, to be told of
+        Mutex orphan_mutex{Rank::leaf};
+        ConnectionList<&Connection::orphan_links> orphans LWS_PROTON_GUARDED_BY(orphan_mutex);
+        Mutex lookup_mutex{Rank::leaf};
+        // Ended, to be told of.
+        Lookup *lookups LWS_PROTON_GUARDED_BY(lookup_mutex) = nullptr;
     };
     static const lws_proton_conn_ops kPipeOps;
 
     // A visit's beginning and end; between them is what the thread was inside of before.
-    Serving begin(int tsi) noexcept;
-    void end(Serving before) noexcept;
+    Serving begin(int tsi) noexcept LWS_PROTON_NOT_ANALYZED;
+    void end(Serving before) noexcept LWS_PROTON_NOT_ANALYZED;
     void rouse() noexcept;
     void on_wakes() noexcept;
     void pass_on() noexcept;
@@ -217,18 +228,20 @@ private:
     std::atomic<size_t> connections_{0};
     std::atomic<size_t> listeners_{0};
 
-    mutable std::mutex windows_mutex_;
-    lws_proton_windows_t windows_{LWS_PROTON_RX, LWS_PROTON_TX, false};
+    mutable Mutex windows_mutex_{Rank::leaf};
+    lws_proton_windows_t windows_ LWS_PROTON_GUARDED_BY(windows_mutex_){LWS_PROTON_RX,
+                                                                        LWS_PROTON_TX, false};
 
     std::atomic<int64_t> heartbeat_{kNever};
 
-    std::mutex linger_mutex_;
-    ConnectionList<&Connection::linger_links> lingering_list_;  // oldest first
+    Mutex linger_mutex_{Rank::leaf};
+    // Oldest first.
+    ConnectionList<&Connection::linger_links> lingering_list_ LWS_PROTON_GUARDED_BY(linger_mutex_);
     std::atomic<size_t> lingering_{0};
-    size_t stuck_ = 0;  // of those, reported
-    bool refusing_said_ = false;
+    size_t stuck_ LWS_PROTON_GUARDED_BY(linger_mutex_) = 0;  // of those, reported
+    bool refusing_said_ LWS_PROTON_GUARDED_BY(linger_mutex_) = false;
 
-    std::mutex listen_mutex_;
+    Mutex listen_mutex_{Rank::listening};
     Dialer dialer_;
 
     std::atomic<void (*)(void *)> wake_{nullptr};

@@ -93,7 +93,7 @@ void RawConnection::attach(pn_raw_connection_t *raw) noexcept {
     pn_record_t *record = pn_raw_connection_attachments(raw);
     pn_record_def(record, kKey, PN_VOID);
     pn_record_set(record, kKey, this);
-    std::lock_guard<std::mutex> lock(wake_mutex_);
+    Lock lock(wake_mutex_);
     raw_ = raw;
 }
 
@@ -111,7 +111,7 @@ RawConnection *RawConnection::of(pn_raw_connection_t *raw) noexcept {
 
 void RawConnection::kick() noexcept {
     {
-        std::lock_guard<std::mutex> lock(wake_mutex_);
+        Lock lock(wake_mutex_);
         // Not before it is connected, since Proton 0.37 takes it for connected then (PROTON-2673):
         // that comes with a batch of its own. But it would not come for minutes if the peer does
         // not answer, so to close it a batch of any kind will do.
@@ -231,7 +231,7 @@ void RawConnection::detach() noexcept {
     // A late wake can bring one more batch.
     pn_record_set(pn_raw_connection_attachments(raw_), kKey, nullptr);
     {
-        std::lock_guard<std::mutex> lock(wake_mutex_);
+        Lock lock(wake_mutex_);
         raw_ = nullptr;
     }
     rx_lent_ = false;
@@ -270,7 +270,7 @@ void RawConnection::flush() noexcept {
 
 void RawConnection::close_raw() noexcept {
     {
-        std::lock_guard<std::mutex> lock(wake_mutex_);
+        Lock lock(wake_mutex_);
         raw_closed_ = true;
     }
     pn_raw_connection_close(raw_);

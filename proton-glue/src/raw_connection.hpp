@@ -2,8 +2,7 @@
 #pragma once
 
 #include "connection.hpp"
-
-#include <mutex>
+#include "mutex.hpp"
 
 typedef struct pn_event_batch_t pn_event_batch_t;
 typedef struct pn_event_t pn_event_t;
@@ -63,7 +62,7 @@ private:
     int local_name(sockaddr *sa, socklen_t *len) noexcept override;
     int connect(const sockaddr *sa, socklen_t len) noexcept override;
 
-    std::mutex wake_mutex_;  // raw_ may be woken while it is held
+    Mutex wake_mutex_{Rank::leaf};  // raw_ may be woken while it is held
     pn_raw_connection_t *raw_ = nullptr;
     std::atomic<bool> kicked_{false};  // a wake is on its way
     Listener *listener_ = nullptr;     // until lws has been offered the connection

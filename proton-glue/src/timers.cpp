@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <shared_mutex>
 
 namespace lws_proton {
@@ -47,12 +48,12 @@ std::shared_ptr<Timers> Timers::find(pn_proactor_t *proactor) noexcept {
 }
 
 void Timers::join(Loop &loop) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     loops_.push_back(&loop);
 }
 
 void Timers::leave(Loop &loop) noexcept {
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     loops_.erase(std::remove(loops_.begin(), loops_.end(), &loop), loops_.end());
     // expire() may have passed over one. And with no loop left, the timeout is the application's.
     if (!loops_.empty())
@@ -66,7 +67,7 @@ void Timers::leave(Loop &loop) noexcept {
 }
 
 void Timers::arm(int64_t deadline) noexcept {
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     arm_locked(deadline);
 }
 
@@ -80,7 +81,7 @@ void Timers::arm_locked(int64_t deadline) noexcept {
 }
 
 void Timers::set_application(int64_t deadline) noexcept {
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     application_ = deadline;
     arm_locked(deadline);
 }
@@ -89,7 +90,7 @@ bool Timers::expire() noexcept {
     const int64_t now = now_us();
     bool application = false;
     {
-        std::lock_guard<std::mutex> lock(mutex_);
+        Lock lock(mutex_);
         armed_ = kNever;
         application = application_ <= now;
         if (application)
@@ -99,7 +100,7 @@ bool Timers::expire() noexcept {
     for (size_t i = 0;; i++) {
         Loop *loop;
         {
-            std::lock_guard<std::mutex> lock(mutex_);
+            Lock lock(mutex_);
             if (i >= loops_.size())
                 return application;
             loop = loops_[i];
@@ -112,7 +113,7 @@ bool Timers::expire() noexcept {
 }
 
 size_t Timers::held() noexcept {
-    std::lock_guard<std::mutex> lock(mutex_);
+    Lock lock(mutex_);
     size_t all = 0;
     for (Loop *loop : loops_)
         all += loop->held_by_proton();

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "mutex.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 typedef struct pn_proactor_t pn_proactor_t;
@@ -53,14 +54,13 @@ public:
     size_t held() noexcept;
 
 private:
-    // With mutex_ held.
-    void arm_locked(int64_t deadline) noexcept;
+    void arm_locked(int64_t deadline) noexcept LWS_PROTON_REQUIRES(mutex_);
 
     pn_proactor_t *const proactor_;
-    std::mutex mutex_;
-    int64_t armed_ = kNever;
-    int64_t application_ = kNever;
-    std::vector<Loop *> loops_;
+    Mutex mutex_{Rank::leaf};
+    int64_t armed_ LWS_PROTON_GUARDED_BY(mutex_) = kNever;
+    int64_t application_ LWS_PROTON_GUARDED_BY(mutex_) = kNever;
+    std::vector<Loop *> loops_ LWS_PROTON_GUARDED_BY(mutex_);
 };
 
 }  // namespace lws_proton

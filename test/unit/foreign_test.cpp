@@ -17,7 +17,10 @@ void a_connection_is_served(ScriptedLoop &s) {
     raw.peer_sends("hello");
     s.run();
     CHECK_EQ(wsi.received, "hello");
-    wsi.send("world");
+    {
+        const Entered entered(s.loop, wsi.conn->tsi);
+        wsi.send("world");
+    }
     s.run();
     CHECK_EQ(raw.peer_got, "world");
     CHECK(s.theirs.empty());
@@ -123,7 +126,10 @@ void the_application_s_timeout_outlives_the_context(ScriptedLoop &s) {
 void unsent_bytes_outlive_the_context(ScriptedLoop &s) {
     auto [raw, wsi] = s.connect();
     raw.peer_takes = 0;
-    wsi.send("to be read later");
+    {
+        const Entered entered(s.loop, wsi.conn->tsi);
+        wsi.send("to be read later");
+    }
     s.lws_closes_everything();
     s.free();
     s.run();
@@ -196,9 +202,10 @@ void an_adopted_connection_is_lws_s(ScriptedLoop &s) {
     pn_raw_connection_t &raw = accept_one(s);
     lws_proton_conn *conn = adopt(s, raw);
     CHECK(conn);
-    CHECK_EQ(lws_proton_loop_enter(s.loop, lws_proton_conn_tsi(conn)), 0);
-    Wsi &wsi = s.host.adopt(conn);
-    lws_proton_loop_leave(s.loop);
+    Wsi &wsi = [&]() -> Wsi & {
+        const Entered entered(s.loop, lws_proton_conn_tsi(conn));
+        return s.host.adopt(conn);
+    }();
     s.theirs.clear();
     raw.peer_sends("hello");
     s.run();

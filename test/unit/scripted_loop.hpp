@@ -13,6 +13,20 @@
 
 namespace scripted {
 
+// This thread serves a pt, or all of them (-1).
+class Entered {
+public:
+    explicit Entered(lws_proton_loop_t *loop, int tsi = -1) : loop_(loop) {
+        CHECK_EQ(lws_proton_loop_enter(loop, tsi), 0);
+    }
+    ~Entered() { lws_proton_loop_leave(loop_); }
+    Entered(const Entered &) = delete;
+    Entered &operator=(const Entered &) = delete;
+
+private:
+    lws_proton_loop_t *const loop_;
+};
+
 class ScriptedLoop {
 public:
     // On a proactor of its own or, if it is `foreign`, on an application's, which the test is.
@@ -137,6 +151,7 @@ public:
     }
 
     void lws_closes_everything() {
+        const Entered entered(loop);
         host.forget_the_script();
         for (auto *wsis : {&listeners, &host.wsis})
             for (auto &wsi : *wsis)
