@@ -159,7 +159,9 @@ lws_proton_loop_proactor(lws_proton_loop_t *loop);
  * callback is put off until the thread has left it.  Neither stops the loop.
  * Connections with bytes unsent outlive the context, as does a closed listener
  * until Proton says so: their events are still lws_proton_handle()'s.  Free the
- * proactor when lws_proton_held() is 0, or Proton leaks them.
+ * proactor when lws_proton_held() is 0 and, with no other thread on it, what
+ * pn_proactor_get() still gave is served (a raw connection that was woken as it
+ * ended comes once more, and Proton frees it only then), or Proton leaks them.
  *
  * What else is called of lws by a thread that is not in one of its callbacks
  * (lws_adopt_socket_vhost(), lws_create_vhost(), lws_client_connect_via_info(),

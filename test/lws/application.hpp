@@ -35,7 +35,9 @@ public:
             thread.join();
         // What lws's contexts left unsent.
         while (lws_proton_held(proactor_))
-            turn();
+            serve(pn_proactor_wait(proactor_));
+        while (pn_event_batch_t *batch = pn_proactor_get(proactor_))
+            serve(batch);
         pn_proactor_free(proactor_);
     }
     Application(const Application &) = delete;
@@ -53,13 +55,12 @@ public:
 private:
     void serve() {
         while (!stop_)
-            turn();
+            serve(pn_proactor_wait(proactor_));
         // The one interrupt is for all threads.
         pn_proactor_interrupt(proactor_);
     }
 
-    void turn() {
-        pn_event_batch_t *batch = pn_proactor_wait(proactor_);
+    void serve(pn_event_batch_t *batch) {
         while (pn_event_t *event = pn_event_batch_next(batch))
             if (!lws_proton_handle(batch, event))
                 own(batch, event);

@@ -94,6 +94,8 @@ public:
         pn_proactor_interrupt(proactor_);
         for (std::thread &thread : threads_)
             thread.join();
+        while (pn_event_batch_t *batch = pn_proactor_get(proactor_))
+            serve(batch);
         pn_proactor_free(proactor_);
     }
 
@@ -111,14 +113,16 @@ public:
 
 private:
     void serve() {
-        while (!stop_) {
-            pn_event_batch_t *batch = pn_proactor_wait(proactor_);
-            while (pn_event_t *event = pn_event_batch_next(batch))
-                lws_proton_handle(batch, event);
-            pn_proactor_done(proactor_, batch);
-        }
+        while (!stop_)
+            serve(pn_proactor_wait(proactor_));
         // One interrupt reaches one thread.
         pn_proactor_interrupt(proactor_);
+    }
+
+    void serve(pn_event_batch_t *batch) {
+        while (pn_event_t *event = pn_event_batch_next(batch))
+            lws_proton_handle(batch, event);
+        pn_proactor_done(proactor_, batch);
     }
 
     pn_proactor_t *const proactor_;
