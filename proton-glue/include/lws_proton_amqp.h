@@ -133,7 +133,7 @@ typedef struct lws_proton_amqp_t {
  */
 #define LWS_PROTON_AMQP_PROTOCOL(_name, _amqp) \
 	{ _name, lws_proton_amqp_callback, sizeof(void *), \
-	  LWS_PROTON_AMQP_RX, 0, _amqp, 0 }
+	  LWS_PROTON_AMQP_RX, 0, _amqp, LWS_PROTON_AMQP_PIECE }
 
 /* lws calls it. */
 LWS_PROTON_EXTERN int

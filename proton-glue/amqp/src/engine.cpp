@@ -19,12 +19,12 @@ namespace lws_proton::amqp {
 
 namespace {
 
-void put_wake(pn_connection_t *connection) noexcept {
-    pn_collector_t *collector = pn_connection_collector(connection);
+template <typename T>
+void put(pn_collector_t *collector, T *object, pn_event_type_t type) noexcept {
     if (pn_collector_put_object)
-        pn_collector_put_object(collector, connection, PN_CONNECTION_WAKE);
+        pn_collector_put_object(collector, object, type);
     else
-        pn_collector_put(collector, PN_OBJECT, connection, PN_CONNECTION_WAKE);
+        pn_collector_put(collector, PN_OBJECT, object, type);
 }
 
 }  // namespace
@@ -48,7 +48,7 @@ bool Engine::dispatch() noexcept {
 }
 
 void Engine::wake() noexcept {
-    put_wake(driver_.connection);
+    put(driver_.collector, driver_.connection, PN_CONNECTION_WAKE);
 }
 
 bool Engine::receive(const void *bytes, size_t size) noexcept {
@@ -75,9 +75,16 @@ bool Engine::receive(const void *bytes, size_t size) noexcept {
 }
 
 void Engine::end_of_input() noexcept {
+    if (input_ended())
+        return;
     // Without it Proton has nobody to tell.
     pn_connection_driver_bind(&driver_);
     pn_connection_driver_read_close(&driver_);
+    // It says so itself, unless a frame has come in part. Who has closed already does not mind.
+    if (!output_ended()) {
+        fail(kFramingError, "connection aborted");
+        put(driver_.collector, driver_.transport, PN_TRANSPORT_ERROR);
+    }
     dispatch();
 }
 

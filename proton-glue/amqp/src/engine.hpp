@@ -10,6 +10,9 @@
 
 namespace lws_proton::amqp {
 
+// What Proton calls what is no AMQP, or not all of it.
+inline constexpr const char *kFramingError = "amqp:connection:framing-error";
+
 // One AMQP connection, without what carries it: bytes in, bytes out, events to the application.
 class Engine {
 public:
@@ -33,7 +36,7 @@ public:
 
     // What was received. False: it is not wanted any more, AMQP has ended here.
     bool receive(const void *bytes, size_t size) noexcept;
-    // Nothing more will be. What is not whole by then is an error, as `connection aborted`.
+    // Nothing more will be. If the peer has not closed the connection by then, that is an error.
     void end_of_input() noexcept;
 
     // What is to be sent next. It stays until it is sent(), and no more is made meanwhile.

@@ -95,7 +95,7 @@ int Session::established(lws *wsi) noexcept {
 int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
     if (!binary) {
         text_ = true;
-        engine_.fail("amqp:connection:framing-error", "a text message on the WebSocket");
+        engine_.fail(kFramingError, "a text message on the WebSocket");
         on(Event::violated);
         return verdict();
     }
@@ -149,7 +149,7 @@ void Session::unreached(const char *why) noexcept {
 
 void Session::gone() noexcept {
     if (!end_.empty() && !engine_.input_ended())
-        engine_.fail("amqp:connection:framing-error", end_.c_str());
+        engine_.fail(kFramingError, end_.c_str());
     wsi_ = nullptr;
     on(Event::gone);
 }
@@ -241,7 +241,7 @@ void Session::say_why() noexcept {
     lws_close_status code = LWS_CLOSE_STATUS_NORMAL;
     if (text_)
         code = LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE;
-    else if (!strcmp(name, "amqp:connection:framing-error"))
+    else if (!strcmp(name, kFramingError))
         code = LWS_CLOSE_STATUS_PROTOCOL_ERR;
     else if (*name)
         code = LWS_CLOSE_STATUS_POLICY_VIOLATION;
