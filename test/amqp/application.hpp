@@ -107,6 +107,7 @@ private:
 class Receiving : public Application {
 public:
     int credit = 100;
+    bool require_auth = false;
     std::vector<std::string> messages;
 
 protected:
@@ -115,7 +116,7 @@ protected:
         pn_connection_t *c = pn_event_connection(event);
         switch (pn_event_type(event)) {
         case PN_CONNECTION_BOUND:
-            pn_transport_require_auth(transport, false);
+            pn_transport_require_auth(transport, require_auth);
             break;
         case PN_CONNECTION_REMOTE_OPEN:
             pn_connection_set_container(c, "receiving");

@@ -99,7 +99,10 @@ bool Peer::serve() {
 bool Peer::speak() {
     bool any = false;
     while (pn_event_t *event = pn_connection_driver_next_event(&engine_)) {
-        sending.usual(event);
+        if (on)
+            on(event);
+        else
+            sending.usual(event);
         any = true;
     }
     if (!unsent_.empty())
@@ -163,7 +166,8 @@ void Peer::run_until(const char *what, const std::function<bool()> &holds) {
             FAIL(std::string("gave up waiting for ") + what + "; logged: " + lws_logged);
         if (ms < 0)
             FAIL(std::string("nothing is left to wait for: ") + what);
-        poll(nullptr, 0, ms);
+        // `holds` may have something to say meanwhile.
+        poll(nullptr, 0, std::min(ms, 20));
     }
 }
 

@@ -44,6 +44,7 @@ public:
     Peer &operator=(const Peer &) = delete;
 
     Sending sending;
+    std::function<void(pn_event_t *)> on;  // instead of it
     Wrap wrap = one_message;
     bool reading = true;
     size_t most = SIZE_MAX;   // bytes at a time
