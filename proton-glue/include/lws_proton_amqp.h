@@ -161,10 +161,11 @@ typedef struct lws_proton_amqp_connect_t {
 	const char *protocol;
 	/* ws://HOST[:PORT][/PATH], or wss:// */
 	const char *url;
-	/* of the request, up to one whose name is NULL */
+	/*
+	 * Of the request (Origin, Cookie, Authorization, ...), up to one whose name
+	 * is NULL.
+	 */
 	const lws_proton_amqp_header_t *headers;
-	/* the Origin header; NULL: none */
-	const char *origin;
 	/* the subprotocols that are offered; NULL: "amqp" */
 	const char *subprotocols;
 	/*

@@ -145,7 +145,7 @@ private:
             lws_proton_driver_read_close(to.driver);
         }
         // As a socket that is closed answers with a reset.
-        if (out.size && lws_proton_driver_finished(to.driver))
+        if (out.size > n && lws_proton_driver_read_closed(to.driver))
             lws_proton_driver_write_close(from.driver);
         if (n || ends)
             from.woken = to.woken = true;

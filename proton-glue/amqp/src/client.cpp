@@ -66,7 +66,6 @@ int connect(const lws_proton_amqp_connect_t &how, pn_connection_t *connection,
     info.port = url->port;
     info.path = url->path.c_str();
     info.host = url->host.c_str();
-    info.origin = how.origin;
     info.protocol = how.subprotocols ? how.subprotocols : "amqp";
     info.local_protocol_name = protocol;
     // A WebSocket is a connection of its own, never a stream of one that is there.
