@@ -49,8 +49,9 @@
  *    and LWS_PROTON_AMQP_RX for a message's piece,
  *  - Proton's input, a frame: 8 KiB, and once a longer one comes up to
  *    pn_transport_set_max_frame(), here LWS_PROTON_AMQP_MAX_FRAME unless set,
- *  - Proton's output: 8 KiB, and what the application sends, in its frames,
- *    while the peer does not read: see pn_session_outgoing_bytes(),
+ *  - Proton's output: 8 KiB, and as frames what the application had sent when the
+ *    last of it was gone.  What it sends while the peer does not read stays in
+ *    deliveries: see pn_session_outgoing_bytes(),
  *  - LWS_PROTON_AMQP_PIECE while permessage-deflate is writing.
  *
  * Flow control: while the tx window is full the driver is asked for no output, so
@@ -102,7 +103,8 @@ typedef struct pn_transport_t pn_transport_t;
  */
 typedef struct lws_proton_amqp_t {
 	/*
-	 * An event, as from pn_event_batch_next(): valid until it returns.
+	 * An event, as from pn_event_batch_next(): valid until it returns.  No
+	 * C++ exception may leave it.
 	 */
 	void (*handle)(void *context, pn_event_t *event);
 	/* the application's, for both functions */
@@ -129,7 +131,8 @@ typedef struct lws_proton_amqp_t {
  * "binary") are more entries with the same lws_proton_amqp_t.  A WebSocket that
  * names no subprotocol is refused (400).
  *
- * The opaque user data of its wsi (lws_set_opaque_user_data()) are the library's.
+ * The user space of a server's wsi and the opaque user data of a client's are the
+ * library's.
  */
 #define LWS_PROTON_AMQP_PROTOCOL(_name, _amqp) \
 	{ _name, lws_proton_amqp_callback, sizeof(void *), \
@@ -212,7 +215,8 @@ lws_proton_amqp_peer(pn_connection_t *connection);
  * the last.  Of any connection, whatever carries it.  Never blocks.
  *
  * Any thread, but as for pn_connection_wake() the caller has to know that the
- * connection is there still: that its PN_TRANSPORT_CLOSED is not handled yet.
+ * connection is there still: that its PN_TRANSPORT_CLOSED is not handled yet.  New
+ * attachments are defined (pn_record_def()) before others can know it.
  */
 LWS_PROTON_EXTERN void
 lws_proton_amqp_wake(pn_connection_t *connection);

@@ -104,10 +104,11 @@ int lws_proton_amqp_callback(lws *wsi, lws_callback_reasons reason, void *user, 
     }
 
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        if (auto *client = static_cast<Session *>(lws_get_opaque_user_data(wsi)))
-            client->peer_closes(in, len);
-        else if (user && *static_cast<Session **>(user))
+        // A client has user space too, but nothing in it.
+        if (user && *static_cast<Session **>(user))
             (*static_cast<Session **>(user))->peer_closes(in, len);
+        else if (auto *client = static_cast<Session *>(lws_get_opaque_user_data(wsi)))
+            client->peer_closes(in, len);
         return 0;
 
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
