@@ -52,7 +52,7 @@ std::optional<Options> parse_options(int argc, char **argv, int *status) {
     Options options;
     std::vector<std::string> brokers;
     CLI::App app{"A WebSocket front door for AMQP 1.0 brokers.", "lws-proton-gateway"};
-    app.add_option("--listen", options.listen_port, "port for WebSocket, 0 picks a free one")
+    app.add_option("--listen,--port", options.listen_port, "port for WebSocket, 0 picks a free one")
         ->check(CLI::Range(0, kMaxPort))
         ->capture_default_str();
     app.add_option("--bind", options.listen_host, "address to listen on")->capture_default_str();

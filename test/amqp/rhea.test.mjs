@@ -2,7 +2,8 @@
 //
 //   LWS_PROTON_AMQP_ECHO      the echo program
 //   LWS_PROTON_TLS_DIR        its cert.pem and key.pem
-//   LWS_PROTON_TEST_THREADS   its threads, instead of 1
+//   LWS_PROTON_GATEWAY        set: the gateway, which WebSockets go through
+//   LWS_PROTON_TEST_THREADS   threads, instead of 1
 //   LWS_PROTON_SANITIZED      set: fewer messages
 
 import assert from 'node:assert/strict';
@@ -17,15 +18,28 @@ import { WebSocket } from 'ws';
 
 import { Server } from './server.mjs';
 
-const { LWS_PROTON_AMQP_ECHO, LWS_PROTON_TLS_DIR, LWS_PROTON_TEST_THREADS = '1',
+const { LWS_PROTON_AMQP_ECHO, LWS_PROTON_GATEWAY, LWS_PROTON_TLS_DIR, LWS_PROTON_TEST_THREADS = '1',
   LWS_PROTON_SANITIZED } = process.env;
 const certificate = path.join(LWS_PROTON_TLS_DIR, 'cert.pem');
 const TLS = ['--tls-cert', certificate, '--tls-key', path.join(LWS_PROTON_TLS_DIR, 'key.pem')];
 const MANY = LWS_PROTON_SANITIZED ? 200 : 2000;
 
-const startEcho = (t, ...args) =>
-  Server.start(t, LWS_PROTON_AMQP_ECHO,
-    ['--amqp-port', '0', '--threads', LWS_PROTON_TEST_THREADS, ...args]);
+async function startEcho(t, ...args) {
+  const threads = ['--threads', LWS_PROTON_TEST_THREADS];
+  if (!LWS_PROTON_GATEWAY) return Server.start(t, LWS_PROTON_AMQP_ECHO, [...threads, ...args]);
+  const tls = args.filter((arg) => TLS.includes(arg)), others = args.filter((arg) => !TLS.includes(arg));
+  const echo = await Server.start(t, LWS_PROTON_AMQP_ECHO, others);
+  const gateway =
+    await Server.start(t, LWS_PROTON_GATEWAY, ['--broker', echo.amqp, ...threads, ...tls]);
+  return {
+    url: gateway.url,
+    amqp: echo.amqp,
+    async stopsCleanly() {
+      await gateway.stopsCleanly();
+      await echo.stopsCleanly();
+    },
+  };
+}
 
 // How to connect to a server, by the name of what carries AMQP.
 const WAYS = {
