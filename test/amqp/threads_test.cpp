@@ -34,7 +34,7 @@ class Site {
 public:
     explicit Site(bool lose) : lose_(lose) {}
 
-    std::atomic<int> begun{0}, ended{0}, failed{0}, wakes{0}, received{0};
+    std::atomic<int> begun{0}, ended{0}, failed{0}, wakes{0}, received{0}, clients_ended{0};
 
     const lws_protocols *protocols() const { return protocols_; }
 
@@ -151,6 +151,7 @@ private:
             break;
         case PN_TRANSPORT_CLOSED:
             delete progress;
+            clients_ended++;
             break;
         default:
             break;
@@ -267,6 +268,7 @@ void a_context_may_go_while_its_connections_are_woken() {
         stop = true;
         waking.join();
         CHECK_EQ(site.begun, site.ended);
+        CHECK_EQ(site.clients_ended, kConnections);
     }
 }
 

@@ -65,6 +65,10 @@ int serve(lws *wsi, Session *&session, lws_callback_reasons reason, void *in, si
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         session->unreached(in ? static_cast<const char *>(in) : "no connection");
         break;
+    case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
+        // While it waited for the server's answer.
+        session->unreached("closed before it was connected");
+        break;
     default:
         session->gone();
         break;
@@ -86,6 +90,7 @@ int lws_proton_amqp_callback(lws *wsi, lws_callback_reasons reason, void *user, 
     case LWS_CALLBACK_RECEIVE:
     case LWS_CALLBACK_SERVER_WRITEABLE:
     case LWS_CALLBACK_CLOSED:
+    case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
     case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
         return user ? serve(wsi, *static_cast<Session **>(user), reason, in, len) : 0;
 
@@ -95,6 +100,7 @@ int lws_proton_amqp_callback(lws *wsi, lws_callback_reasons reason, void *user, 
     case LWS_CALLBACK_CLIENT_WRITEABLE:
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
     case LWS_CALLBACK_CLIENT_CLOSED:
+    case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
     case LWS_CALLBACK_WS_CLIENT_DROP_PROTOCOL: {
         auto *session = static_cast<Session *>(lws_get_opaque_user_data(wsi));
         const int result = serve(wsi, session, reason, in, len);
