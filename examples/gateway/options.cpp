@@ -15,7 +15,8 @@ constexpr int kBadUsage = 2;
 
 // 0: it is none.
 int parse_port(const std::string &text) {
-    if (text.empty() || text.size() > 5 || text.find_first_not_of("0123456789") != std::string::npos)
+    if (text.empty() || text.size() > 5 ||
+        text.find_first_not_of("0123456789") != std::string::npos)
         return 0;
     const int port = std::stoi(text);
     return port <= kMaxPort ? port : 0;
@@ -56,8 +57,9 @@ std::optional<Options> parse_options(int argc, char **argv, int *status) {
         ->check(CLI::Range(0, kMaxPort))
         ->capture_default_str();
     app.add_option("--bind", options.listen_host, "address to listen on")->capture_default_str();
-    auto *cert = app.add_option("--tls-cert", options.tls_cert, "serve wss:// with this chain (PEM)")
-                     ->check(CLI::ExistingFile);
+    auto *cert =
+        app.add_option("--tls-cert", options.tls_cert, "serve wss:// with this chain (PEM)")
+            ->check(CLI::ExistingFile);
     auto *key = app.add_option("--tls-key", options.tls_key, "and its private key (PEM)")
                     ->check(CLI::ExistingFile);
     cert->needs(key);

@@ -27,8 +27,10 @@ void Pipe::put(const void *bytes, size_t size) {
         bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<ptrdiff_t>(at_ - LWS_PRE));
         at_ = LWS_PRE;
     }
-    if (bytes_.empty())
+    if (bytes_.empty()) {
+        bytes_.reserve(kMost);
         bytes_.resize(at_ = LWS_PRE);
+    }
     const auto *from = static_cast<const uint8_t *>(bytes);
     bytes_.insert(bytes_.end(), from, from + size);
 }

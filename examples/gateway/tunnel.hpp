@@ -17,6 +17,8 @@ class Pipe {
 public:
     // Beyond it the source is not read; what lws has read by then comes too, one piece at most.
     static constexpr size_t kFull = 32 * 1024;
+    // Of memory, while something is on its way: what was written already is cut off beyond kFull.
+    static constexpr size_t kMost = 2 * kFull + 8 * 1024;
 
     void put(const void *bytes, size_t size);
     bool empty() const { return at_ == bytes_.size(); }
@@ -62,7 +64,7 @@ private:
     void say_why(int code);
 
     Site &site_;
-    lws *ws_;               // null: closed
+    lws *ws_;                // null: closed
     lws *broker_ = nullptr;  // null: not connected, or closed
     Pipe to_broker_, to_ws_;
     const unsigned first_broker_;

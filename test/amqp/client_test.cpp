@@ -121,11 +121,10 @@ void the_request_is_as_it_was_asked_for() {
         host = header(WSI_TOKEN_HOST);
         return 0;
     };
-    const lws_proton_amqp_header_t headers[] = {
-        {"Origin", "http://localhost"},
-        {"Cookie", "session=1"},
-        {"Authorization", "Bearer 1234"},
-        {nullptr, nullptr}};
+    const lws_proton_amqp_header_t headers[] = {{"Origin", "http://localhost"},
+                                                {"Cookie", "session=1"},
+                                                {"Authorization", "Bearer 1234"},
+                                                {nullptr, nullptr}};
     lws_proton_amqp_connect_t how = scene.how();
     how.headers = headers;
     scene.connect(how);
@@ -229,10 +228,10 @@ void what_is_no_websocket_url_is_refused_at_once() {
 }
 
 void ports_have_their_defaults() {
-    for (const auto &[url, asked] : std::vector<std::pair<const char *, const char *>>{
-             {"ws://localhost", "localhost:80"},
-             {"ws://localhost/path", "localhost:80"},
-             {"ws://[::1]:1234/", "::1:1234"}}) {
+    for (const auto &[url, asked] :
+         std::vector<std::pair<const char *, const char *>>{{"ws://localhost", "localhost:80"},
+                                                            {"ws://localhost/path", "localhost:80"},
+                                                            {"ws://[::1]:1234/", "::1:1234"}}) {
         Scene scene;
         lws_proton_amqp_connect_t how = scene.how();
         how.url = url;

@@ -11,7 +11,6 @@ using namespace amqp_test;
 
 namespace {
 
-
 void converse(Peer &peer) {
     CHECK_EQ(peer.upgrade(), 101);
     peer.begin();
@@ -149,7 +148,8 @@ void a_frame_longer_than_allowed_is_told_in_amqp() {
              uint32_t{LWS_PROTON_AMQP_MAX_FRAME});
     // Its head is enough.
     const uint32_t size = LWS_PROTON_AMQP_MAX_FRAME + 1;
-    std::string head = {char(size >> 24), char(size >> 16), char(size >> 8), char(size), 2, 0, 0, 0};
+    std::string head = {
+        char(size >> 24), char(size >> 16), char(size >> 8), char(size), 2, 0, 0, 0};
     peer.send(Peer::one_message(head));
     peer.run();
     CHECK_EQ(application.condition.find("amqp:connection:framing-error"), 0u);

@@ -97,8 +97,7 @@ void what_is_sent_to_a_peer_that_does_not_read_stays_in_deliveries() {
     CHECK_EQ(application.made, 20u);
     for (int i = 0; i < 10; i++) {
         lws_proton_amqp_wake(application.connection);
-        peer.run_until("the wake",
-                       [&] { return application.count("CONNECTION_WAKE") == i + 1u; });
+        peer.run_until("the wake", [&] { return application.count("CONNECTION_WAKE") == i + 1u; });
     }
     CHECK_EQ(application.made, 1020u);
     CHECK_GE(pn_session_outgoing_bytes(pn_link_session(sender)), 1000 * kMessage);
@@ -166,8 +165,8 @@ void an_idle_peer_is_ended_and_told_why() {
     CHECK_EQ(application.condition, "amqp:resource-limit-exceeded: local-idle-timeout expired");
     CHECK_EQ(application.ended, 1);
     CHECK_EQ(peer.close_code, 1008);
-    CHECK_EQ(std::string(pn_condition_get_name(
-                 pn_connection_remote_condition(peer.engine()->connection))),
+    CHECK_EQ(std::string(
+                 pn_condition_get_name(pn_connection_remote_condition(peer.engine()->connection))),
              "amqp:resource-limit-exceeded");
 }
 

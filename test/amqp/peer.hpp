@@ -21,8 +21,7 @@ namespace amqp_test {
 
 // An lws context with a vhost of the application's protocols, and nobody to connect to it but Peer.
 struct Endpoint {
-    explicit Endpoint(Application &application,
-                      const lws_test::Context::Creation &change = {});
+    explicit Endpoint(Application &application, const lws_test::Context::Creation &change = {});
 
     lws_test::Context context;
     lws_vhost *vhost;

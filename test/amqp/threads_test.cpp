@@ -115,8 +115,7 @@ private:
             pn_link_flow(pn_event_link(event), 1);
             // Every so often a WebSocket is gone.
             if (++received % 37 == 0 && lose_)
-                lws_set_timeout(lws_proton_amqp_wsi(c), PENDING_TIMEOUT_USER_OK,
-                                LWS_TO_KILL_ASYNC);
+                lws_set_timeout(lws_proton_amqp_wsi(c), PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
             break;
         default:
             break;

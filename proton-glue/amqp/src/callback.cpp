@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// lws's callbacks. Whose session they are about is in the wsi: for a server in its user space, which
-// lws makes with it, for a client in its opaque user data, which are there before it.
+// lws's callbacks. Whose session they are about is in the wsi: of a server in its user space, which
+// lws makes with it, of a client in its opaque user data, which are there before it.
 #include "session.hpp"
 
 #include <lws_proton_amqp.h>

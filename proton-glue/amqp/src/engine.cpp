@@ -10,8 +10,8 @@
 #include <algorithm>
 #include <cstring>
 
-// Since Proton 0.38, where PN_OBJECT is no class of a connection any more. The library that a program
-// finds may be another than it was built with.
+// Since Proton 0.38, where PN_OBJECT is no class of a connection any more. The library that a
+// program finds may be another than it was built with.
 extern "C" __attribute__((weak)) pn_event_t *
 pn_collector_put_object(pn_collector_t *collector, void *object, pn_event_type_t type);
 
