@@ -4,7 +4,7 @@ file(STRINGS "${lws-src_DIR}/CMakeLists.txt" soversion REGEX "^set\\(SOVERSION "
 string(REGEX REPLACE ".*\"([0-9]+)\".*" "\\1" soversion "${soversion}")
 set(from "${lws_proton_prefix}/${lws_proton_libdir}")
 
-install(TARGETS lws_proton LIBRARY
+install(TARGETS lws_proton lws_proton_amqp LIBRARY
     DESTINATION "${lws_proton_libdir}" COMPONENT runtime NAMELINK_COMPONENT dev)
 install(FILES
     "${from}/libwebsockets-proton.so.${soversion}"
@@ -19,6 +19,7 @@ install(FILES "${from}/libwebsockets-proton.so" DESTINATION "${lws_proton_libdir
 install(FILES
     "${from}/pkgconfig/libwebsockets-proton.pc"
     "${from}/pkgconfig/lws_proton.pc"
+    "${from}/pkgconfig/lws_proton_amqp.pc"
     DESTINATION "${lws_proton_libdir}/pkgconfig" COMPONENT dev)
 install(DIRECTORY "${from}/cmake/libwebsockets-proton"
     DESTINATION "${lws_proton_libdir}/cmake" COMPONENT dev)

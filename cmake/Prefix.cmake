@@ -23,6 +23,15 @@ string(APPEND lws_proton_includedir "/libwebsockets-proton")
 file(MAKE_DIRECTORY
     "${lws_proton_prefix}/${lws_proton_includedir}" "${lws_proton_prefix}/${lws_proton_libdir}")
 
+# Puts the target's pkg-config module there, which goes by its own place.
+function(lws_proton_write_pc target template)
+    file(RELATIVE_PATH to_prefix "/prefix/${lws_proton_libdir}/pkgconfig" "/prefix")
+    string(REGEX REPLACE "/$" "" to_prefix "${to_prefix}")
+    get_target_property(version ${target} VERSION)
+    configure_file("${template}"
+        "${lws_proton_prefix}/${lws_proton_libdir}/pkgconfig/${target}.pc" @ONLY)
+endfunction()
+
 # Puts our library and its headers there at build time: libwebsockets links it, and the event
 # library finds it beside itself. Call it once target lws_proton exists.
 function(lws_proton_install_glue)
@@ -40,9 +49,5 @@ function(lws_proton_install_glue)
     add_custom_target(lws_proton_installed ALL DEPENDS "${stamp}")
     add_dependencies(lws_proton_installed lws_proton)
 
-    file(RELATIVE_PATH to_prefix "/prefix/${lws_proton_libdir}/pkgconfig" "/prefix")
-    string(REGEX REPLACE "/$" "" to_prefix "${to_prefix}")
-    get_target_property(version lws_proton VERSION)
-    configure_file("${PROJECT_SOURCE_DIR}/proton-glue/lws_proton.pc.in"
-        "${lws_proton_prefix}/${lws_proton_libdir}/pkgconfig/lws_proton.pc" @ONLY)
+    lws_proton_write_pc(lws_proton "${PROJECT_SOURCE_DIR}/proton-glue/lws_proton.pc.in")
 endfunction()

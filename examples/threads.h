@@ -22,6 +22,7 @@ static struct serving {
 	struct lws_context	*context;
 #if defined(LWS_PROTON)
 	pn_proactor_t		*proactor;	/* NULL: lws's own */
+	void			(*own)(pn_event_t *event); /* if not lws's */
 #endif
 	atomic_int		stopping;
 	atomic_int		failed;
@@ -61,9 +62,9 @@ one_batch(void)
 	pn_event_batch_t *batch = pn_proactor_wait(serving.proactor);
 	pn_event_t *event;
 
-	/* an application's own events would be what is not lws's */
 	while ((event = pn_event_batch_next(batch)))
-		(void)lws_proton_handle(batch, event);
+		if (!lws_proton_handle(batch, event) && serving.own)
+			serving.own(event);
 
 	pn_proactor_done(serving.proactor, batch);
 }

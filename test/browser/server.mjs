@@ -50,9 +50,10 @@ export class Server {
       while (!this.#out.includes('\n')) await once(this.#child.stdout, 'data');
     })();
     await within('ready line', Promise.race([line, died]));
-    const match = /^ready: (\w+:\/\/localhost:\d+\/)\n$/.exec(this.#out);
+    const match =
+      /^ready: (\w+:\/\/localhost:\d+\/)(?: (amqp:\/\/localhost:\d+))?\n$/.exec(this.#out);
     assert.ok(match, `not a ready line: ${this.#out}`);
-    this.url = match[1];
+    [, this.url, this.amqp] = match;
   }
 
   async stopsCleanly() {

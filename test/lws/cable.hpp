@@ -40,7 +40,8 @@ public:
     std::function<int(lws_proton_driver_t *)> on_dial;
     // At a time, of each connection and direction.
     size_t most = SIZE_MAX;
-    size_t carried = 0;  // bytes
+    size_t quota = SIZE_MAX;  // bytes that are carried yet
+    size_t carried = 0;
 
     static lws_proton_loop_t *loop_of(const Context &context) {
         return lws_proton_loop_of(context.get());
@@ -130,12 +131,13 @@ private:
     bool carry(End &from, End &to) {
         const pn_bytes_t out = lws_proton_driver_write_buffer(from.driver);
         const pn_rwbytes_t in = lws_proton_driver_read_buffer(to.driver);
-        const size_t n = std::min({out.size, in.size, most});
+        const size_t n = std::min({out.size, in.size, most, quota});
         if (n) {
             memcpy(in.start, out.start, n);
             lws_proton_driver_read_done(to.driver, n);
             lws_proton_driver_write_done(from.driver, n);
             carried += n;
+            quota -= n;
         }
         const bool ends = !from.ended && lws_proton_driver_write_closed(from.driver);
         if (ends) {
@@ -143,7 +145,7 @@ private:
             lws_proton_driver_read_close(to.driver);
         }
         // As a socket that is closed answers with a reset.
-        if (out.size && lws_proton_driver_finished(to.driver))
+        if (out.size > n && lws_proton_driver_read_closed(to.driver))
             lws_proton_driver_write_close(from.driver);
         if (n || ends)
             from.woken = to.woken = true;

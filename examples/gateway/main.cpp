@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//
+// lws-proton-gateway: a WebSocket front door for AMQP 1.0 brokers that have none. It passes bytes
+// between a WebSocket and a connection to a broker, and reads of each side only as much as the
+// other takes.
+//
+//   GET /health     200, or 503 while it drains
+//   GET /metrics    for Prometheus
+//
+//   stdout  exactly one line, "ready: ws://HOST:PORT/" (wss:// with a certificate), once it serves
+//   stderr  a line for each connection that has ended, and errors
+//   exit    0 after SIGINT or SIGTERM, once its connections have ended or --drain-seconds are over,
+//           or after a second signal; 1 when it cannot serve; 2 on bad usage
+#include "tunnel.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+using namespace gateway;
+
+namespace {
+
+constexpr int kFailed = 1;
+
+// Until there are no connections, the time is over, or there is a second signal.
+void drain(Site &site, const sigset_t &signals) {
+    site.draining = true;
+    const lws_usec_t end =
+        lws_now_usecs() + static_cast<lws_usec_t>(site.options.drain_seconds) * LWS_US_PER_SEC;
+    const timespec a_moment = {0, 50 * 1000 * 1000};
+    while (site.open && lws_now_usecs() < end)
+        if (sigtimedwait(&signals, nullptr, &a_moment) > 0)
+            return;
+}
+
+int serve(Site &site, lws_context *context, const sigset_t &signals) {
+    std::atomic<bool> stop{false}, failed{false};
+    std::vector<std::thread> threads;
+    for (unsigned tsi = 0; tsi < site.options.threads; tsi++)
+        threads.emplace_back([&, tsi] {
+            while (!stop && !failed)
+                if (lws_service_tsi(context, 0, static_cast<int>(tsi)) < 0 && !stop) {
+                    failed = true;
+                    kill(getpid(), SIGTERM);
+                }
+        });
+    const int port = lws_get_vhost_listen_port(lws_get_vhost_by_name(context, "default"));
+    printf("ready: %s://%s:%d/\n", site.options.tls_cert.empty() ? "ws" : "wss",
+           site.options.listen_host == "127.0.0.1" ? "localhost" : site.options.listen_host.c_str(),
+           port);
+    fflush(stdout);
+    int signal;
+    sigwait(&signals, &signal);
+    if (!failed)
+        drain(site, signals);
+    stop = true;
+    lws_cancel_service(context);
+    for (std::thread &thread : threads)
+        thread.join();
+    return failed ? kFailed : 0;
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+    int status;
+    const std::optional<Options> options = parse_options(argc, argv, &status);
+    if (!options)
+        return status;
+
+    // Before any thread is made: they all inherit it.
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+    Site site(*options);
+    lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);
+    lws_context_creation_info info = {};
+    info.options = LWS_SERVER_OPTION_PROTON | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
+    info.port = options->listen_port;
+    info.iface = options->listen_host.c_str();
+    info.count_threads = options->threads;
+    info.protocols = kProtocols;
+    info.user = &site;
+    info.timeout_secs = options->handshake_seconds;
+    info.connect_timeout_secs = options->handshake_seconds;
+    if (!options->tls_cert.empty()) {
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        info.ssl_cert_filepath = options->tls_cert.c_str();
+        info.ssl_private_key_filepath = options->tls_key.c_str();
+    }
+    lws_context *context = lws_create_context(&info);
+    if (!context) {
+        fprintf(stderr, "lws-proton-gateway: it cannot serve: see above\n");
+        return kFailed;
+    }
+    status = serve(site, context, signals);
+    lws_context_destroy(context);
+    return status;
+}

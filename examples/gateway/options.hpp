@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gateway {
+
+struct Broker {
+    std::string host;
+    int port;
+};
+
+struct Options {
+    std::string listen_host = "127.0.0.1";
+    int listen_port = 5671;
+    std::string tls_cert, tls_key;
+    std::vector<Broker> brokers;
+    std::vector<std::string> origins;  // empty: any
+    unsigned threads = 1;
+    unsigned max_connections = 10000;
+    unsigned handshake_seconds = 10;
+    unsigned drain_seconds = 30;
+};
+
+// amqp://HOST[:PORT]; an IPv6 address is in brackets.
+std::optional<Broker> parse_broker(const std::string &url);
+
+// Nothing: the program ends, with this status.
+std::optional<Options> parse_options(int argc, char **argv, int *status);
+
+}  // namespace gateway

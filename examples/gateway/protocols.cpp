@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#include "tunnel.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace gateway {
+
+namespace {
+
+Site &site_of(lws *wsi) {
+    return *static_cast<Site *>(lws_context_user(lws_get_context(wsi)));
+}
+
+int answer(lws *wsi, unsigned status, const std::string &text) {
+    std::vector<uint8_t> buffer(LWS_PRE + 1024 + text.size());
+    uint8_t *start = buffer.data() + LWS_PRE, *at = start, *end = buffer.data() + buffer.size();
+    if (lws_add_http_common_headers(wsi, status, "text/plain; version=0.0.4", text.size(), &at,
+                                    end) ||
+        lws_finalize_write_http_header(wsi, start, &at, end))
+        return -1;
+    memcpy(start, text.data(), text.size());
+    if (lws_write(wsi, start, text.size(), LWS_WRITE_HTTP_FINAL) < 0)
+        return -1;
+    return lws_http_transaction_completed(wsi) ? -1 : 0;
+}
+
+int refuse(lws *wsi, unsigned status) {
+    lws_return_http_status(wsi, status, nullptr);
+    return -1;
+}
+
+int http(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len) {
+    const Site &site = site_of(wsi);
+    switch (reason) {
+    case LWS_CALLBACK_HTTP: {
+        const std::string path(static_cast<char *>(in), len);
+        if (path == "/health")
+            return site.draining ? answer(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE, "draining\n")
+                                 : answer(wsi, HTTP_STATUS_OK, "ok\n");
+        if (path == "/metrics")
+            return answer(wsi, HTTP_STATUS_OK, site.metrics());
+        return answer(wsi, HTTP_STATUS_NOT_FOUND, "not found\n");
+    }
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        // A WebSocket that names no subprotocol.
+        return refuse(wsi, HTTP_STATUS_BAD_REQUEST);
+    default:
+        return lws_callback_http_dummy(wsi, reason, user, in, len);
+    }
+}
+
+int upgrade(lws *wsi, Tunnel *&tunnel) {
+    Site &site = site_of(wsi);
+    const auto &origins = site.options.origins;
+    char origin[256] = "";
+    const int length = lws_hdr_copy(wsi, origin, sizeof(origin), WSI_TOKEN_ORIGIN);
+    // Who is no browser has none.
+    if (length && !origins.empty() &&
+        std::find(origins.begin(), origins.end(), origin) == origins.end()) {
+        site.refused_origin++;
+        return refuse(wsi, HTTP_STATUS_FORBIDDEN);
+    }
+    if (site.draining) {
+        site.refused_draining++;
+        return refuse(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE);
+    }
+    if (site.open.fetch_add(1) >= site.options.max_connections) {
+        site.open--;
+        site.refused_full++;
+        return refuse(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE);
+    }
+    tunnel = new Tunnel(site, wsi);
+    return 0;
+}
+
+void free_if_finished(Tunnel *&tunnel) {
+    if (!tunnel->finished())
+        return;
+    delete tunnel;
+    tunnel = nullptr;
+}
+
+int websocket(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len) {
+    auto *slot = static_cast<Tunnel **>(user);
+    if (reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION)
+        return upgrade(wsi, *slot);
+    if (!slot || !*slot)
+        return 0;
+    Tunnel &tunnel = **slot;
+    switch (reason) {
+    case LWS_CALLBACK_ESTABLISHED:
+        return tunnel.ws_established();
+    case LWS_CALLBACK_RECEIVE:
+        return tunnel.ws_received(in, len, lws_frame_is_binary(wsi));
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return tunnel.ws_writable();
+    case LWS_CALLBACK_CLOSED:
+    case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
+        tunnel.ws_closed();
+        free_if_finished(*slot);
+        *slot = nullptr;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+int broker(lws *wsi, lws_callback_reasons reason, void *, void *in, size_t len) {
+    auto *tunnel = static_cast<Tunnel *>(lws_get_opaque_user_data(wsi));
+    if (!tunnel)
+        return 0;
+    switch (reason) {
+    case LWS_CALLBACK_RAW_CONNECTED:
+        return tunnel->broker_connected(wsi);
+    case LWS_CALLBACK_RAW_RX:
+        tunnel->broker_received(in, len);
+        return 0;
+    case LWS_CALLBACK_RAW_WRITEABLE:
+        return tunnel->broker_writable();
+    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+        lws_set_opaque_user_data(wsi, nullptr);
+        tunnel->broker_unreached(in ? static_cast<const char *>(in) : "not reached");
+        free_if_finished(tunnel);
+        return 0;
+    case LWS_CALLBACK_RAW_CLOSE:
+        lws_set_opaque_user_data(wsi, nullptr);
+        tunnel->broker_closed();
+        free_if_finished(tunnel);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+// Of what is read, and given to lws, at a time.
+constexpr size_t kRead = 4096, kWrite = 16 * 1024;
+
+constexpr lws_protocols tunnel(const char *name) {
+    return {name, websocket, sizeof(Tunnel *), kRead, 0, nullptr, kWrite};
+}
+
+}  // namespace
+
+const lws_protocols kProtocols[] = {
+    {"http", http, 0, 0, 0, nullptr, 0},
+    tunnel("amqp"),
+    tunnel("AMQPWSB10"),
+    tunnel("binary"),
+    {"broker", broker, 0, kRead, 0, nullptr, kWrite},
+    LWS_PROTOCOL_LIST_TERM,
+};
+
+}  // namespace gateway

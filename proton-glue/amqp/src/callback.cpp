@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+//
+// lws's callbacks. Whose session they are about is in the wsi: of a server in its user space, which
+// lws makes with it, of a client in its opaque user data, which are there before it.
+#include "session.hpp"
+
+#include <lws_proton_amqp.h>
+
+#include <memory>
+#include <new>
+
+namespace {
+
+using lws_proton::amqp::Session;
+using lws_proton::amqp::Waker;
+
+const lws_proton_amqp_t &amqp_of(lws *wsi) {
+    return *static_cast<const lws_proton_amqp_t *>(lws_get_protocol(wsi)->user);
+}
+
+// -1, with the answer sent.
+int refuse(lws *wsi, int status) {
+    lws_return_http_status(wsi, static_cast<unsigned>(status), nullptr);
+    return -1;
+}
+
+int upgrade(lws *wsi, Session *&session) {
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) <= 0)
+        return refuse(wsi, HTTP_STATUS_BAD_REQUEST);
+    std::unique_ptr<Session> made(new (std::nothrow) Session(amqp_of(wsi)));
+    if (!made || !made->init(nullptr, nullptr))
+        return refuse(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE);
+    if (const int status = made->accept(wsi))
+        return refuse(wsi, status);
+    session = made.release();
+    return 0;
+}
+
+void wake_stalled(lws *wsi) {
+    for (const auto &waker : Waker::take_stalled(lws_get_context(wsi), lws_wsi_tsi(wsi)))
+        if (Session *session = waker->session())
+            session->attend();
+}
+
+int serve(lws *wsi, Session *&session, lws_callback_reasons reason, void *in, size_t len) {
+    if (!session)
+        return 0;
+    switch (reason) {
+    case LWS_CALLBACK_ESTABLISHED:
+    case LWS_CALLBACK_CLIENT_ESTABLISHED:
+        return session->established(wsi);
+    case LWS_CALLBACK_RECEIVE:
+    case LWS_CALLBACK_CLIENT_RECEIVE:
+        return session->receive(in, len, lws_frame_is_binary(wsi));
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+    case LWS_CALLBACK_CLIENT_WRITEABLE:
+        return session->writable();
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        session->peer_closes(in, len);
+        return 0;
+    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER: {
+        auto **at = static_cast<unsigned char **>(in);
+        return session->append_headers(wsi, at, *at + len);
+    }
+    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+        session->unreached(in ? static_cast<const char *>(in) : "no connection");
+        break;
+    case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
+        // While it waited for the server's answer.
+        session->unreached("closed before it was connected");
+        break;
+    default:
+        session->gone();
+        break;
+    }
+    delete session;
+    session = nullptr;
+    return 0;
+}
+
+}  // namespace
+
+int lws_proton_amqp_callback(lws *wsi, lws_callback_reasons reason, void *user, void *in,
+                             size_t len) {
+    switch (reason) {
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        return upgrade(wsi, *static_cast<Session **>(user));
+
+    case LWS_CALLBACK_ESTABLISHED:
+    case LWS_CALLBACK_RECEIVE:
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+    case LWS_CALLBACK_CLOSED:
+    case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
+    case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
+        return user ? serve(wsi, *static_cast<Session **>(user), reason, in, len) : 0;
+
+    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
+    case LWS_CALLBACK_CLIENT_ESTABLISHED:
+    case LWS_CALLBACK_CLIENT_RECEIVE:
+    case LWS_CALLBACK_CLIENT_WRITEABLE:
+    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+    case LWS_CALLBACK_CLIENT_CLOSED:
+    case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
+    case LWS_CALLBACK_WS_CLIENT_DROP_PROTOCOL: {
+        auto *session = static_cast<Session *>(lws_get_opaque_user_data(wsi));
+        const int result = serve(wsi, session, reason, in, len);
+        if (!session)
+            lws_set_opaque_user_data(wsi, nullptr);
+        return result;
+    }
+
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        // A client has user space too, but nothing in it.
+        if (user && *static_cast<Session **>(user))
+            (*static_cast<Session **>(user))->peer_closes(in, len);
+        else if (auto *client = static_cast<Session *>(lws_get_opaque_user_data(wsi)))
+            client->peer_closes(in, len);
+        return 0;
+
+    case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
+        wake_stalled(wsi);
+        return 0;
+
+    default:
+        return lws_callback_http_dummy(wsi, reason, user, in, len);
+    }
+}

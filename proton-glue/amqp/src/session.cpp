@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+#include "session.hpp"
+
+#include <proton/condition.h>
+#include <proton/connection.h>
+#include <proton/object.h>
+#include <proton/transport.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+namespace lws_proton::amqp {
+
+namespace {
+
+PN_HANDLE(kSession)
+
+// Of a tx window, what the frame around a piece and a TLS record around that take at most.
+constexpr size_t kAround = 64;
+
+int64_t now_ms() noexcept {
+    return lws_now_usecs() / LWS_US_PER_MS;
+}
+
+// What lws_write() puts a header before. It has been copied by then, but for permessage-deflate.
+uint8_t *scratch() noexcept {
+    thread_local uint8_t bytes[LWS_PRE + LWS_PROTON_AMQP_PIECE];
+    return bytes;
+}
+
+}  // namespace
+
+Session::Session(const lws_proton_amqp_t &amqp)
+    : engine_(amqp.handle, amqp.context), waker_(std::make_shared<Waker>(*this)), amqp_(amqp) {
+    idle_.session = limit_.session = this;
+}
+
+Session::~Session() {
+    waker_->detach();
+    lws_sul_cancel(&idle_.sul);
+    lws_sul_cancel(&limit_.sul);
+    if (ended_)
+        *ended_ = true;
+}
+
+bool Session::init(pn_connection_t *connection, pn_transport_t *transport) noexcept {
+    if (!engine_.init(connection, transport))
+        return false;
+    pn_record_t *record = pn_connection_attachments(engine_.connection());
+    pn_record_def(record, kSession, PN_VOID);
+    pn_record_set(record, kSession, this);
+    if (!transport)
+        pn_transport_set_max_frame(engine_.transport(), LWS_PROTON_AMQP_MAX_FRAME);
+    return true;
+}
+
+Session *Session::of(pn_connection_t *connection) noexcept {
+    return static_cast<Session *>(pn_record_get(pn_connection_attachments(connection), kSession));
+}
+
+void Session::add_header(const char *name, const char *value) {
+    headers_.emplace_back(std::string(name) + ":", value);
+}
+
+int Session::append_headers(lws *wsi, unsigned char **at, unsigned char *end) noexcept {
+    for (const auto &[name, value] : headers_)
+        if (lws_add_http_header_by_name(wsi, reinterpret_cast<const unsigned char *>(name.c_str()),
+                                        reinterpret_cast<const unsigned char *>(value.data()),
+                                        static_cast<int>(value.size()), at, end))
+            return -1;
+    return 0;
+}
+
+int Session::accept(lws *wsi) noexcept {
+    pn_transport_set_server(engine_.transport());
+    return amqp_.accept
+               ? amqp_.accept(amqp_.context, wsi, engine_.connection(), engine_.transport())
+               : 0;
+}
+
+int Session::established(lws *wsi) noexcept {
+    wsi_ = wsi;
+    char address[64];
+    peer_ = lws_get_peer_simple(wsi, address, sizeof(address)) ? address : "";
+    // Whether it is there; as a power of two: LWS_PROTON_AMQP_RX.
+    deflate_ = !lws_set_extension_option(wsi, "permessage-deflate", "rx_buf_size", "12");
+    room_ = writable_now();
+    waker_->attach(wsi);
+    on(Event::established);
+    return verdict();
+}
+
+int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
+    if (!binary) {
+        text_ = true;
+        engine_.fail(kFramingError, "a text message on the WebSocket");
+        on(Event::violated);
+        return verdict();
+    }
+    if (state_ == State::closing)
+        return 0;
+    engine_.receive(bytes, size);
+    pump();
+    if (engine_.output().size && (unread_ += size) > LWS_PROTON_AMQP_UNREAD)
+        read(false);
+    return verdict();
+}
+
+int Session::writable() noexcept {
+    // What was in it has been read by now.
+    piece_.reset();
+    pump();
+    pn_bytes_t out;
+    while (state_ != State::closing && (out = engine_.output()).size) {
+        const size_t room = writable_now();
+        if (lws_send_pipe_choked(wsi_) || room <= kAround)
+            break;
+        if (!write(out, room - kAround))
+            return -1;
+        unread_ = 0;
+        read(true);
+        pump();
+        if (piece_)
+            break;
+    }
+    waker_->stall(writable_now() < room_ / 2);
+    // A wake that saw it otherwise has asked for what may not come.
+    if (waker_->woken() || piece_)
+        pump();
+    return verdict();
+}
+
+// Proton's TCP says the same of connections that end early.
+void Session::peer_closes(const void *payload, size_t size) noexcept {
+    const auto *in = static_cast<const uint8_t *>(payload);
+    end_ = "the peer closed the WebSocket";
+    if (size >= 2)
+        end_ += " with " + std::to_string(in[0] << 8 | in[1]);
+    if (size > 2)
+        end_ += ": " + std::string(reinterpret_cast<const char *>(in) + 2, size - 2);
+}
+
+void Session::unreached(const char *why) noexcept {
+    engine_.fail("proton:io", why);
+    on(Event::gone);
+}
+
+void Session::gone() noexcept {
+    if (!end_.empty() && !engine_.input_ended())
+        engine_.fail(kFramingError, end_.c_str());
+    wsi_ = nullptr;
+    on(Event::gone);
+}
+
+void Session::attend() noexcept {
+    pump();
+}
+
+void Session::on(Event event) noexcept {
+    const Transition t = transition(state_, event);
+    state_ = t.next;
+    if (t.actions & act_limit)
+        schedule(limit_, now_ms() + LWS_PROTON_AMQP_END_MS);
+    if (t.actions & act_lose) {
+        engine_.end_of_input();
+        engine_.end_of_output();
+    }
+    if (t.actions & act_begin)
+        pump();
+    if (t.actions & act_kill)
+        lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+// Events, what they make for the peer, what that makes of events, and so on.
+void Session::pump() noexcept {
+    if (state_ != State::open && state_ != State::ending)
+        return;
+    int64_t next;
+    do {
+        if (waker_->take())
+            engine_.wake();
+        next = engine_.tick(now_ms());
+        engine_.output();
+    } while (engine_.dispatch() || waker_->woken());
+    if (engine_.input_ended() && engine_.output_ended())
+        on(Event::ended);
+    else if (engine_.output_ended() || engine_.failed())
+        on(Event::half_ended);
+    if (next)
+        schedule(idle_, next);
+    if (engine_.output().size || state_ == State::closing || piece_)
+        lws_callback_on_writable(wsi_);
+}
+
+size_t Session::writable_now() const noexcept {
+    const lws_fileofs_t room = lws_get_peer_write_allowance(wsi_);
+    return room < 0 ? LWS_PROTON_AMQP_PIECE : static_cast<size_t>(room);
+}
+
+bool Session::write(pn_bytes_t out, size_t room) noexcept {
+    const size_t n = std::min({out.size, room, size_t{LWS_PROTON_AMQP_PIECE}});
+    uint8_t *piece = scratch();
+    if (deflate_) {
+        piece_.reset(new (std::nothrow) uint8_t[LWS_PRE + n]);
+        piece = piece_.get();
+        if (!piece)
+            return false;
+    }
+    memcpy(piece + LWS_PRE, out.start, n);
+    if (lws_write(wsi_, piece + LWS_PRE, n, LWS_WRITE_BINARY) < 0)
+        return false;
+    engine_.sent(n);
+    return true;
+}
+
+void Session::read(bool on) noexcept {
+    if (reading_ != on)
+        lws_rx_flow_control(wsi_, on);
+    reading_ = on;
+}
+
+int Session::verdict() noexcept {
+    if (state_ != State::closing)
+        return 0;
+    // From here on lws has its own time-outs.
+    lws_sul_cancel(&limit_.sul);
+    lws_sul_cancel(&idle_.sul);
+    say_why();
+    return -1;
+}
+
+void Session::say_why() noexcept {
+    const char *name = "", *description = "";
+    pn_condition_t *condition = pn_transport_condition(engine_.transport());
+    if (pn_condition_is_set(condition)) {
+        name = pn_condition_get_name(condition);
+        description = pn_condition_get_description(condition);
+    }
+    lws_close_status code = LWS_CLOSE_STATUS_NORMAL;
+    if (text_)
+        code = LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE;
+    else if (!strcmp(name, kFramingError))
+        code = LWS_CLOSE_STATUS_PROTOCOL_ERR;
+    else if (*name)
+        code = LWS_CLOSE_STATUS_POLICY_VIOLATION;
+    // A control frame has 125 bytes, two of them for the code.
+    char reason[124] = "";
+    if (*name)
+        snprintf(reason, sizeof(reason), "%s: %s", name, description ? description : "");
+    lws_close_reason(wsi_, code, reinterpret_cast<unsigned char *>(reason), strlen(reason));
+}
+
+void Session::timer_cb(lws_sorted_usec_list_t *sul) noexcept {
+    auto *timer = reinterpret_cast<Timer *>(sul);
+    timer->due = 0;
+    timer->session->expired(*timer);
+}
+
+// The earliest that it was set to: a later one is found when it comes.
+void Session::schedule(Timer &timer, int64_t due) noexcept {
+    if (timer.due && timer.due <= due)
+        return;
+    timer.due = due;
+    const int64_t in = std::max<int64_t>(due - now_ms(), 0);
+    lws_sul_schedule(lws_get_context(wsi_), lws_wsi_tsi(wsi_), &timer.sul, timer_cb,
+                     static_cast<lws_usec_t>(in * LWS_US_PER_MS + 1));
+}
+
+void Session::expired(const Timer &timer) noexcept {
+    if (&timer == &limit_)
+        on(Event::expired);
+    else
+        pump();
+}
+
+}  // namespace lws_proton::amqp

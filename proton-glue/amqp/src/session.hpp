@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "binding.hpp"
+#include "engine.hpp"
+#include "waker.hpp"
+
+#include <libwebsockets.h>
+#include <lws_proton_amqp.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lws_proton::amqp {
+
+// An AMQP connection and the WebSocket that carries it, from before the upgrade until both have
+// ended. All of it in the WebSocket's pt.
+//
+// What returns an int is lws's callback: -1 has it close the WebSocket.
+class Session {
+public:
+    explicit Session(const lws_proton_amqp_t &amqp);
+    ~Session();
+    Session(const Session &) = delete;
+    Session &operator=(const Session &) = delete;
+
+    // False: out of memory. Either way both are this one's.
+    bool init(pn_connection_t *connection, pn_transport_t *transport) noexcept;
+    // Null: none of ours.
+    static Session *of(pn_connection_t *connection) noexcept;
+
+    pn_connection_t *connection() const noexcept { return engine_.connection(); }
+    pn_transport_t *transport() const noexcept { return engine_.transport(); }
+    lws *wsi() const noexcept { return wsi_; }
+    const std::string &peer() const noexcept { return peer_; }
+    const std::shared_ptr<Waker> &waker() const noexcept { return waker_; }
+
+    // Of the request that it is to begin with.
+    void add_header(const char *name, const char *value);
+    // -1: there are too many.
+    int append_headers(lws *wsi, unsigned char **at, unsigned char *end) noexcept;
+    // Set when the session is gone.
+    void tell_end(bool *ended) noexcept { ended_ = ended; }
+
+    // 0: the request is accepted. Else an HTTP status.
+    int accept(lws *wsi) noexcept;
+    int established(lws *wsi) noexcept;
+    int receive(const void *bytes, size_t size, bool binary) noexcept;
+    int writable() noexcept;
+    // The peer closes the WebSocket, with this.
+    void peer_closes(const void *payload, size_t size) noexcept;
+    // lws could not connect.
+    void unreached(const char *why) noexcept;
+    // The WebSocket is gone, or will not be: the last call.
+    void gone() noexcept;
+
+    // It was woken, and WRITE will not come.
+    void attend() noexcept;
+
+private:
+    struct Timer {
+        lws_sorted_usec_list_t sul;  // first: it is what lws calls with
+        Session *session;
+        int64_t due;  // ms, 0: not set
+    };
+
+    static void timer_cb(lws_sorted_usec_list_t *sul) noexcept;
+    void schedule(Timer &timer, int64_t due) noexcept;
+    void expired(const Timer &timer) noexcept;
+
+    void on(Event event) noexcept;
+    void pump() noexcept;
+    size_t writable_now() const noexcept;
+    bool write(pn_bytes_t out, size_t room) noexcept;
+    void read(bool on) noexcept;
+    int verdict() noexcept;
+    void say_why() noexcept;
+
+    Engine engine_;
+    const std::shared_ptr<Waker> waker_;
+    const lws_proton_amqp_t &amqp_;
+    lws *wsi_ = nullptr;
+    Timer idle_{}, limit_{};
+    std::vector<std::pair<std::string, std::string>> headers_;
+    bool *ended_ = nullptr;
+    std::string peer_;
+    std::string end_;                   // how the peer closed the WebSocket, in words
+    std::unique_ptr<uint8_t[]> piece_;  // what permessage-deflate reads on from
+    size_t room_ = 0;                   // in the tx window, when it was empty
+    size_t unread_ = 0;                 // bytes taken from a peer that takes none
+    State state_ = State::upgrading;
+    bool text_ = false;  // the peer sent some
+    bool deflate_ = false;
+    bool reading_ = true;
+};
+
+}  // namespace lws_proton::amqp

@@ -1,0 +1,250 @@
+/*
+ * lws_proton: AMQP 1.0 over WebSocket for Proton-C applications
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * The model
+ *
+ * Proton-C speaks AMQP over TCP: a pn_proactor_t moves the bytes of a
+ * pn_connection_t, and the application handles its events.  Here a WebSocket of
+ * libwebsockets moves them (the OASIS "WebSocket Binding", WSB 1.0), and the
+ * events are the same, in the same order, to the same function:
+ *
+ *	static lws_proton_amqp_t amqp = { handle, &app, accept };
+ *
+ *	static const struct lws_protocols protocols[] = {
+ *		{ "http", lws_callback_http_dummy, 0, 0, 0, NULL, 0 },
+ *		LWS_PROTON_AMQP_PROTOCOL("amqp", &amqp),
+ *		LWS_PROTOCOL_LIST_TERM
+ *	};
+ *
+ * That is all: an lws protocol, for any vhost, beside others.  Each WebSocket
+ * that comes with this subprotocol is a connection that was accepted, each
+ * lws_proton_amqp_connect() one that is made, and
+ *
+ *	void handle(void *context, pn_event_t *event)
+ *
+ * is told of it from PN_CONNECTION_INIT to PN_TRANSPORT_CLOSED, after which the
+ * connection is freed.  What a loop around pn_proactor_wait() does with an event
+ * of a TCP connection it may do with these, but that
+ *
+ *  - pn_connection_wake() is lws_proton_amqp_wake(), of TCP connections too;
+ *  - pn_transport_remote_addr() is NULL, and lws_proton_amqp_peer() knows;
+ *  - pn_event_proactor() is NULL, and pn_proactor_release_connection() does
+ *    nothing.
+ *
+ * Threads: a connection belongs to one of lws's service threads, its pt.  All its
+ * events are delivered with the pt serialized: one at a time, and never while
+ * another connection of the same pt is served; not always by the same thread.
+ * With a context of its own loop that is a thread in lws_service_tsi(); on an
+ * application's proactor (info.foreign_loops) whichever of its threads has the
+ * batch, inside lws_proton_handle().  What may be called from handle() is what
+ * may be called from any lws callback of that pt.
+ *
+ * Memory: each connection has at most, beside Proton's objects for its sessions,
+ * links and deliveries, which the application bounds with credit and with
+ * pn_session_set_incoming_capacity(),
+ *
+ *  - lws's and the windows of lws_proton.h: rx and tx, 64 KiB each unless set,
+ *    and LWS_PROTON_AMQP_RX for a message's piece,
+ *  - Proton's input, a frame: 8 KiB, and once a longer one comes up to
+ *    pn_transport_set_max_frame(), here LWS_PROTON_AMQP_MAX_FRAME unless set,
+ *  - Proton's output: 8 KiB, and as frames what the application had sent when the
+ *    last of it was gone.  What it sends while the peer does not read stays in
+ *    deliveries: see pn_session_outgoing_bytes(),
+ *  - LWS_PROTON_AMQP_PIECE while permessage-deflate is writing.
+ *
+ * Flow control: while the tx window is full the driver is asked for no output, so
+ * what the application sends waits in its deliveries.  A peer that does not
+ * read is itself read for LWS_PROTON_AMQP_UNREAD bytes more, and then no more
+ * until it does: what it asks for cannot pile up as answers.
+ */
+
+#if !defined(LWS_PROTON_AMQP_H)
+#define LWS_PROTON_AMQP_H
+
+#include <libwebsockets.h>
+
+#include <proton/types.h>
+
+#include "lws_proton.h"
+
+#if defined(__cplusplus)
+extern "C" {
+#endif
+
+/* Sizes, in bytes. */
+
+/* what lws hands over at a time, and keeps for each connection */
+#define LWS_PROTON_AMQP_RX		4096
+/* the largest message that is sent, of as many frames as are in it */
+#define LWS_PROTON_AMQP_PIECE		(16 * 1024)
+/* the largest frame that is taken, unless set otherwise */
+#define LWS_PROTON_AMQP_MAX_FRAME	(64 * 1024)
+/*
+ * More than the kernels of both ends keep of one connection (tcp_rmem and
+ * tcp_wmem), as they come: with less, two peers that both send much and heed
+ * such a limit could wait for each other for ever.
+ */
+#define LWS_PROTON_AMQP_UNREAD		(16 * 1024 * 1024)
+
+/*
+ * Once one side of AMQP has ended (its close is sent, or it has failed), the
+ * other gets this long to end too, before the WebSocket is closed under it (ms).
+ */
+#define LWS_PROTON_AMQP_END_MS		5000
+
+typedef struct pn_connection_t pn_connection_t;
+typedef struct pn_transport_t pn_transport_t;
+
+/*
+ * What the application says of its connections, for as long as there are any: by
+ * LWS_PROTON_AMQP_PROTOCOL() or lws_proton_amqp_connect().
+ */
+typedef struct lws_proton_amqp_t {
+	/*
+	 * An event, as from pn_event_batch_next(): valid until it returns.  No
+	 * C++ exception may leave it.
+	 */
+	void (*handle)(void *context, pn_event_t *event);
+	/* the application's, for both functions */
+	void *context;
+	/*
+	 * Before a WebSocket is accepted.  NULL: all are.  Otherwise as much a
+	 * place to set up the connection and its transport as before
+	 * pn_listener_accept2(): container id, SASL, idle time-out, the largest
+	 * frame, contexts; PN_CONNECTION_INIT and PN_CONNECTION_BOUND are others.
+	 *
+	 * All of the request is there for lws's functions: lws_hdr_copy() with
+	 * WSI_TOKEN_ORIGIN, WSI_TOKEN_HTTP_AUTHORIZATION, ...;
+	 * lws_http_cookie_get(); lws_get_peer_simple(); lws_tls_peer_cert_info().
+	 *
+	 * 0: accepted.  An HTTP status, such as 401 or 403: refused with it, and
+	 * the connection is freed without an event.
+	 */
+	int (*accept)(void *context, struct lws *wsi,
+		      pn_connection_t *connection, pn_transport_t *transport);
+} lws_proton_amqp_t;
+
+/*
+ * An entry of an lws_protocols array.  Other names that clients use ("AMQPWSB10",
+ * "binary") are more entries with the same lws_proton_amqp_t.  A WebSocket that
+ * names no subprotocol is refused (400).
+ *
+ * The user space of a server's wsi and the opaque user data of a client's are the
+ * library's.
+ */
+#define LWS_PROTON_AMQP_PROTOCOL(_name, _amqp) \
+	{ _name, lws_proton_amqp_callback, sizeof(void *), \
+	  LWS_PROTON_AMQP_RX, 0, _amqp, LWS_PROTON_AMQP_PIECE }
+
+/* lws calls it. */
+LWS_PROTON_EXTERN int
+lws_proton_amqp_callback(struct lws *wsi, enum lws_callback_reasons reason,
+			 void *user, void *in, size_t len);
+
+typedef struct lws_proton_amqp_header_t {
+	const char *name;	/* without the colon */
+	const char *value;
+} lws_proton_amqp_header_t;
+
+/* How to connect; what is 0 or NULL, but for context and url, is left to the library. */
+typedef struct lws_proton_amqp_connect_t {
+	struct lws_context *context;
+	/*
+	 * The client's in lws: its proxy (lws_set_proxy()), its trusted
+	 * certificates (client_ssl_ca_filepath, ...), its extensions.  NULL: the
+	 * one that is called "default".
+	 */
+	struct lws_vhost *vhost;
+	/*
+	 * The name of an LWS_PROTON_AMQP_PROTOCOL() of the vhost's: who hears of
+	 * the connection.  NULL: "amqp".
+	 */
+	const char *protocol;
+	/* ws://HOST[:PORT][/PATH], or wss:// */
+	const char *url;
+	/*
+	 * Of the request (Origin, Cookie, Authorization, ...), up to one whose name
+	 * is NULL.
+	 */
+	const lws_proton_amqp_header_t *headers;
+	/* the subprotocols that are offered; NULL: "amqp" */
+	const char *subprotocols;
+	/*
+	 * wss only: LCCSCF_ALLOW_SELFSIGNED and the like, which leave out checks
+	 * of the server's certificate.
+	 */
+	int tls_flags;
+} lws_proton_amqp_connect_t;
+
+/*
+ * Connects to a WebSocket, as pn_proactor_connect2() does to a TCP port, and opens
+ * the connection.  `connection` and `transport` are the library's from now on, or
+ * made if they are NULL.  All of `how` is for the time of the call.
+ *
+ * 0: what comes of it is told by events, which may begin before this returns.  A
+ * server that is not reached, that is not trusted or that refuses is
+ * PN_TRANSPORT_ERROR with condition "proton:io" and lws's words for it.  -1: not a
+ * URL, or the vhost has no such protocol, or out of memory: there are no events,
+ * and what it was given is freed.
+ *
+ * Any thread, in a callback of lws's or not, but not one that holds a lock that
+ * handle() takes.
+ */
+LWS_PROTON_EXTERN int
+lws_proton_amqp_connect(const lws_proton_amqp_connect_t *how,
+			pn_connection_t *connection, pn_transport_t *transport);
+
+/*
+ * The WebSocket of a connection, for lws's functions that ask about it.  NULL: it
+ * is none (of TCP, say), or it has none, not yet or not any more.  From handle().
+ */
+LWS_PROTON_EXTERN struct lws *
+lws_proton_amqp_wsi(pn_connection_t *connection);
+
+/*
+ * The peer's address, in numbers, "" if it is not known.  Valid for as long as
+ * the connection.  NULL: it is none of WebSocket's.  From handle().
+ */
+LWS_PROTON_EXTERN const char *
+lws_proton_amqp_peer(pn_connection_t *connection);
+
+/*
+ * pn_connection_wake(): handle() gets PN_CONNECTION_WAKE, once for all wakes since
+ * the last.  Of any connection, whatever carries it.  Never blocks.
+ *
+ * Any thread, but as for pn_connection_wake() the caller has to know that the
+ * connection is there still: that its PN_TRANSPORT_CLOSED is not handled yet.  New
+ * attachments are defined (pn_record_def()) before others can know it.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_amqp_wake(pn_connection_t *connection);
+
+/*
+ * A waker: wakes a connection that may have ended meanwhile.
+ *
+ * NULL: the connection is none of WebSocket's.  From handle() and accept(); it is
+ * the caller's, who frees it.
+ */
+typedef struct lws_proton_amqp_waker_t lws_proton_amqp_waker_t;
+
+LWS_PROTON_EXTERN lws_proton_amqp_waker_t *
+lws_proton_amqp_waker(pn_connection_t *connection);
+
+/*
+ * As lws_proton_amqp_wake(), or nothing, if the connection has been freed.  Never
+ * blocks.  Any thread, and in handle(), of the same connection too.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_amqp_waker_wake(lws_proton_amqp_waker_t *waker);
+
+/* Any thread; the last call for this waker. */
+LWS_PROTON_EXTERN void
+lws_proton_amqp_waker_free(lws_proton_amqp_waker_t *waker);
+
+#if defined(__cplusplus)
+}
+#endif
+
+#endif
