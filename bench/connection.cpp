@@ -11,26 +11,28 @@ namespace ws_load {
 namespace {
 
 // The key of RFC 6455, 1.3, and what has to be answered to it.
-constexpr std::string_view kRequest =
+constexpr const char *kRequest =
     "GET / HTTP/1.1\r\n"
     "Host: localhost\r\n"
     "Connection: Upgrade\r\n"
     "Upgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-constexpr std::string_view kDeflateRequest =
-    "GET / HTTP/1.1\r\n"
-    "Host: localhost\r\n"
-    "Connection: Upgrade\r\n"
-    "Upgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Extensions: permessage-deflate\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 constexpr std::string_view kAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 constexpr size_t kLongestResponse = 8192;
 
 // Masked with "mask"; status 1000.
 constexpr std::string_view kCloseFrame = "\x88\x82mask\x6e\x89";
+
+std::string request(Framing framing) {
+    static constexpr const char *kDeflate = "Sec-WebSocket-Extensions: permessage-deflate";
+    std::string text = kRequest;
+    if (framing == Framing::deflated)
+        text += std::string(kDeflate) + "\r\n";
+    else if (framing == Framing::anew)
+        text += std::string(kDeflate) + "; server_no_context_takeover\r\n";
+    return text + "\r\n";
+}
 
 // The value of a header of a response; empty: it has none.
 std::string_view header(std::string_view response, std::string_view name) {
@@ -54,9 +56,10 @@ std::string_view header(std::string_view response, std::string_view name) {
 
 }  // namespace
 
-Connection::Connection(const Target &target, size_t index, uint64_t sends, uint64_t receives)
+Connection::Connection(const Target &target, size_t index, uint64_t sends, uint64_t receives,
+                       Inflated *inflated)
     : messages_(*target.messages), index_(index), stream_(target.port, index, target.tls),
-      receiver_(messages_, receives), next_(sends), end_(sends), sends_(sends) {}
+      receiver_(messages_, receives, inflated), next_(sends), end_(sends), sends_(sends) {}
 
 size_t Connection::proceed(Buffer &buffer) {
     size_t messages = 0;
@@ -78,10 +81,8 @@ void Connection::open() {
         state_ = State::open;
         return;
     }
-    if (!request_sent_) {
-        other_ = messages_.framing() == Framing::deflated ? kDeflateRequest : kRequest;
-        request_sent_ = true;
-    }
+    if (request_.empty())
+        other_ = request_ = request(messages_.framing());
     flush();
 }
 
@@ -103,12 +104,15 @@ bool Connection::upgraded(Buffer &buffer, size_t *messages) {
                       std::string(head.substr(0, head.find("\r\n"))) + "'");
     if (header(head, "Sec-WebSocket-Accept") != kAccept)
         throw bad_protocol("the upgrade is answered with a wrong Sec-WebSocket-Accept");
-    if (messages_.framing() == Framing::deflated &&
-        header(head, "Sec-WebSocket-Extensions").substr(0, 18) != "permessage-deflate")
+    const std::string_view extensions = header(head, "Sec-WebSocket-Extensions");
+    if (messages_.compressed() && extensions.substr(0, 18) != "permessage-deflate")
         throw refused("the server does not accept permessage-deflate");
+    if (messages_.framing() == Framing::anew &&
+        extensions.find("server_no_context_takeover") == std::string_view::npos)
+        throw refused("the server does not accept server_no_context_takeover");
     state_ = State::open;
     const std::string rest = response_.substr(end + 4);
-    response_ = {};
+    request_ = response_ = {};
     *messages = receiver_.take(reinterpret_cast<const uint8_t *>(rest.data()), rest.size());
     return true;
 }

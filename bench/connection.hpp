@@ -28,8 +28,9 @@ public:
     using Buffer = std::vector<uint8_t>;
 
     // Of all connections that are made, the `index`th. It sends messages from number `sends` on, and
-    // receives them from number `receives` on.
-    Connection(const Target &target, size_t index, uint64_t sends, uint64_t receives);
+    // receives them from number `receives` on. `inflated`: see Receiver.
+    Connection(const Target &target, size_t index, uint64_t sends, uint64_t receives,
+               Inflated *inflated);
 
     // After each event of epoll, whatever it was. The number of messages received. Throws a Failure.
     size_t proceed(Buffer &buffer);
@@ -59,8 +60,7 @@ private:
     Stream stream_;
     Receiver receiver_;
     State state_ = State::opening;
-    bool request_sent_ = false;
-    std::string response_;
+    std::string request_, response_;
     // Bytes that are not messages: of the upgrade's request, of the close frame.
     std::string_view other_;
     uint64_t next_;    // the first message that is not wholly sent

@@ -92,9 +92,8 @@ Messages::Messages(Framing framing, bool text, size_t size, size_t in_flight)
     Random random;
     for (size_t i = 0; i < count_; ++i) {
         const std::string plain = payload(i, size, random);
-        const bool compress = framing == Framing::deflated;
         starts_.push_back(wire_.size());
-        wire_ += frame(compress ? deflated(plain) : plain, text, compress, random);
+        wire_ += frame(compressed() ? deflated(plain) : plain, text, compressed(), random);
         if (framing != Framing::raw)
             expected_ += plain;
     }

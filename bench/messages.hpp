@@ -12,6 +12,7 @@ namespace ws_load {
 enum class Framing {
     websocket,
     deflated,  // WebSocket with permessage-deflate
+    anew,      // the same, but the server deflates each message without the ones before it
     raw,       // no handshake and no frames: the bytes of `websocket`'s frames come back as they are
 };
 
@@ -30,6 +31,7 @@ public:
     static constexpr size_t kSmallest = 8;
 
     Framing framing() const { return framing_; }
+    bool compressed() const { return framing_ == Framing::deflated || framing_ == Framing::anew; }
     bool text() const { return text_; }
     size_t count() const { return count_; }
 

@@ -19,6 +19,7 @@ void check(const Options &o) {
         if (!good)
             throw CLI::ValidationError(text);
     };
+    want(!o.anew || o.deflate, "--anew is for --deflate");
     want(!o.raw || !(o.deflate || o.tls || o.text), "--raw is without --tls, --deflate and --text");
     want(!o.raw || o.mode == Mode::echo, "--raw is for --mode echo");
     want(o.mode == Mode::echo || (!o.rate && !o.idle), "--rate and --idle are for --mode echo");
@@ -54,6 +55,9 @@ Options parse_options(int argc, char **argv) {
     app.add_option("--idle", o.idle, "further connections, which send nothing")->check(most(1e6));
     app.add_flag("--tls", o.tls, "wss; the certificate is not checked");
     app.add_flag("--deflate", o.deflate, "permessage-deflate");
+    app.add_flag("--anew", o.anew,
+                 "with --deflate: the server is to deflate each message without the ones before it "
+                 "(server_no_context_takeover); what comes again is then not inflated again");
     app.add_flag("--text", o.text, "text messages");
     app.add_flag("--raw", o.raw, "the same bytes with no handshake, echoed as they are");
     app.add_option("--warm-up", o.warm_up, "seconds before it is measured")

@@ -20,6 +20,7 @@ struct Options {
     size_t idle = 0;
     bool tls = false;
     bool deflate = false;
+    bool anew = false;
     bool text = false;
     bool raw = false;
     double warm_up = 0.5;     // s

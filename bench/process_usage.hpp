@@ -10,6 +10,10 @@ namespace ws_load {
 // 0 is this process. Throws a Failure if there is none.
 uint64_t cpu_ns(pid_t pid);
 
+// The same of all that ran on this machine, and of the machine that it is part of, if that took
+// processors away from it. In steps of a clock tick, 10 ms.
+uint64_t machine_cpu_ns();
+
 // Memory, in KiB: now, and the most that it had.
 struct Memory {
     uint64_t resident = 0;

@@ -31,8 +31,9 @@ struct Receiver::Inflater {
     std::array<uint8_t, 16 * 1024> out;
 };
 
-Receiver::Receiver(const Messages &messages, uint64_t first) : messages_(messages), number_(first) {
-    if (messages.framing() == Framing::deflated)
+Receiver::Receiver(const Messages &messages, uint64_t first, Inflated *inflated)
+    : messages_(messages), number_(first), inflated_(inflated) {
+    if (messages.compressed())
         inflater_ = std::make_unique<Inflater>();
 }
 
@@ -62,13 +63,31 @@ size_t Receiver::take(const uint8_t *data, size_t size) {
         }
         const size_t piece =
             static_cast<size_t>(std::min<uint64_t>(static_cast<uint64_t>(end - data), left_));
-        if (!control_)
-            payload(data, piece);
+        ended += take_payload(data, piece);
         data += piece;
-        left_ -= piece;
-        if (!left_)
-            ended += end_frame();
     }
+    return ended;
+}
+
+// Bytes of a frame; 1 if a message ends with them.
+size_t Receiver::take_payload(const uint8_t *data, size_t size) {
+    left_ -= size;
+    if (control_)
+        return left_ ? 0 : end_frame();
+    // It stands by itself, and for all of a message.
+    const bool alone = inflated_ && unfragmented_ && size == frame_size_;
+    std::string *before = alone ? &(*inflated_)[number_ % messages_.count()] : nullptr;
+    if (alone && before->size() == size && !memcmp(before->data(), data, size)) {
+        in_frame_ = in_message_ = false;
+        end_message();
+        return 1;
+    }
+    payload(data, size);
+    if (left_)
+        return 0;
+    const size_t ended = end_frame();
+    if (alone)
+        before->assign(reinterpret_cast<const char *>(data), size);
     return ended;
 }
 
@@ -108,9 +127,10 @@ void Receiver::begin_frame(uint8_t first_byte, uint64_t length) {
     const uint8_t opcode = first_byte & kOpcode;
     const bool compressed = first_byte & kCompressed;
     in_frame_ = true;
-    left_ = length;
+    frame_size_ = left_ = length;
     control_ = opcode & kControl;
     final_ = first_byte & kFinal;
+    unfragmented_ = final_ && !in_message_;
     if (control_) {
         close_received_ = opcode == kClose;
         return;
@@ -192,6 +212,8 @@ size_t Receiver::end_frame() {
 void Receiver::end_message() {
     offset_ = 0;
     ++number_;
+    if (inflated_)
+        inflateReset(&inflater_->stream);
 }
 
 }  // namespace ws_load

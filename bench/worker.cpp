@@ -39,6 +39,8 @@ Worker::Worker(Task &task, const Share &share)
     : task_(task), share_(share), epoll_(epoll_create1(EPOLL_CLOEXEC)),
       wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), buffer_(kBufferBytes),
       peers_(share.connections + share.idle) {
+    if (task.messages.framing() == Framing::anew)
+        inflated_.emplace(task.messages.count());
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = kWakeEvent;
@@ -97,7 +99,8 @@ void Worker::open_all() {
 void Worker::connect(size_t peer, size_t index) {
     forget(peer);
     peers_[peer] = std::make_unique<Peer>(task_.target, index, first_sent(peer),
-                                          first_received(peer), now_ns());
+                                          first_received(peer),
+                                          inflated_ ? &*inflated_ : nullptr, now_ns());
     ++opening_;
     epoll_event event{};
     event.events = EPOLLIN | EPOLLOUT;

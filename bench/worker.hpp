@@ -64,8 +64,9 @@ public:
 
 protected:
     struct Peer {
-        Peer(const Target &target, size_t index, uint64_t sends, uint64_t receives, uint64_t now)
-            : connection(target, index, sends, receives), started(now) {}
+        Peer(const Target &target, size_t index, uint64_t sends, uint64_t receives,
+             Inflated *inflated, uint64_t now)
+            : connection(target, index, sends, receives, inflated), started(now) {}
         Connection connection;
         uint64_t started;
         bool watched_for_write = true;
@@ -120,6 +121,7 @@ private:
     int epoll_ = -1;
     int wake_ = -1;
     Connection::Buffer buffer_;
+    std::optional<Inflated> inflated_;
     std::vector<std::unique_ptr<Peer>> peers_;
     size_t opening_ = 0;
     uint64_t progress_ = 0;  // when something was last heard of

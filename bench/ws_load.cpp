@@ -56,6 +56,7 @@ void allow_descriptors(size_t wanted) {
 
 Messages make_messages(const Options &o) {
     const Framing framing = o.raw       ? Framing::raw
+                            : o.anew    ? Framing::anew
                             : o.deflate ? Framing::deflated
                                         : Framing::websocket;
     return {framing, o.text, o.size, o.in_flight};
@@ -63,10 +64,10 @@ Messages make_messages(const Options &o) {
 
 // What was used up to a moment.
 struct Usage {
-    uint64_t time = 0, client = 0, server = 0;  // ns
+    uint64_t time = 0, client = 0, server = 0, machine = 0;  // ns
 
     static Usage now(const Options &o) {
-        return {now_ns(), cpu_ns(0), o.server_pid ? cpu_ns(o.server_pid) : 0};
+        return {now_ns(), cpu_ns(0), o.server_pid ? cpu_ns(o.server_pid) : 0, machine_cpu_ns()};
     }
 };
 
@@ -206,6 +207,11 @@ json Run::result(const Usage &begin, const Usage &end, const Memory &memory) con
         out["server"] = cpu(begin.server, end.server);
         out["server"]["rss_kib"] = memory.resident;
         out["server"]["peak_rss_kib"] = memory.peak;
+        // What disturbs: of one processor, as the shares above.
+        const uint64_t ours = end.client - begin.client + end.server - begin.server;
+        const uint64_t all = end.machine - begin.machine;
+        out["others"]["cpu_share"] =
+            static_cast<double>(all - std::min(all, ours)) / 1e9 / seconds;
     }
     return out;
 }
