@@ -13,7 +13,7 @@ namespace ws_load {
 
 namespace {
 
-constexpr uint8_t kFinal = 0x80, kCompressed = 0x40, kOpcode = 0x0f, kControl = 0x08;
+constexpr uint8_t kFinal = 0x80, kCompressed = 0x40, kReserved = 0x30, kOpcode = 0x0f, kControl = 0x08;
 constexpr uint8_t kContinuation = 0, kText = 1, kBinary = 2, kClose = 8;
 
 }  // namespace
@@ -131,6 +131,8 @@ void Receiver::begin_frame(uint8_t first_byte, uint64_t length) {
     control_ = opcode & kControl;
     final_ = first_byte & kFinal;
     unfragmented_ = final_ && !in_message_;
+    if (first_byte & kReserved)
+        throw bad_protocol("a frame with reserved bits");
     if (control_) {
         close_received_ = opcode == kClose;
         return;
