@@ -127,7 +127,7 @@ receive(struct lws *wsi, struct room *room, struct session *s, const void *in,
 static int
 write_next(struct lws *wsi, struct room *room, struct session *s)
 {
-	while (s->next && !lws_send_pipe_choked(wsi)) {
+	while (s->next) {
 		struct message *message = s->next;
 		int n;
 
@@ -137,10 +137,12 @@ write_next(struct lws *wsi, struct room *room, struct session *s)
 		release(room, message);
 		if (n < 0)
 			return -1;
+		/* one could be written, or lws had not called: another? */
+		if (s->next && lws_send_pipe_choked(wsi)) {
+			lws_callback_on_writable(wsi);
+			break;
+		}
 	}
-
-	if (s->next)
-		lws_callback_on_writable(wsi);
 
 	return 0;
 }
