@@ -95,7 +95,7 @@ def tell(load, contenders, results):
     for contender in contenders:
         if not results.has(load.name, contender.name):
             continue
-        line = (f"  {contender.title:32}"
+        line = (f"  {contender.title:40}"
                 f"{results.median(load.name, contender.name, throughput):12,.0f}/s "
                 f"{results.median(load.name, contender.name, cpu_us):9.2f} us of server CPU")
         if results.pace(load.name, contender.name) == "generator":

@@ -11,6 +11,8 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+from contenders import backports_directory
+
 PATIENCE_S = 30
 
 
@@ -95,7 +97,10 @@ class Bench:
         extra = {"seconds": seconds, "warm-up": warm_up, **({"rate": rate} if rate else {})}
         with self.server(contender, load) as (process, port):
             result = self.load(contender, load, port, {**extra, "server-pid": process.pid})
-            result["proton_library"] = _mapped(process.pid, "libqpid-proton")
+            library = _mapped(process.pid, "libqpid-proton")
+        if contender.backports != (library is not None and
+                                   library.startswith(str(backports_directory(self.build)))):
+            raise Failed(f"{contender.name} runs with {library}")
         return result
 
 
