@@ -132,7 +132,7 @@ void BroadcastLoad::received(size_t peer, uint64_t messages, uint64_t now) {
 
 SetupLoad::SetupLoad(Task &task, const Share &share)
     : Worker(task, share), left_(share.messages), alive_(share.connections),
-      // Threads' indexes differ, for ports of other addresses.
+      // It chooses the address that a connection comes from.
       next_index_(share.first + share.connections) {}
 
 void SetupLoad::begin(uint64_t) {

@@ -71,6 +71,9 @@ class Value:
 
     @staticmethod
     def of(ratios, against, **more):
+        """None: no round has both sides."""
+        if not ratios:
+            return None
         return Value(median(ratios), min(ratios), max(ratios), against, **more)
 
 
@@ -95,8 +98,8 @@ def evaluate(figure, results, backports):
 
 def _speed(results, load, ours, against):
     ratios, by_cpu = results.speeds(load, ours, against)
-    cpu = median(results.ratios(load, ours, against, r.capacity))
-    return Value.of(ratios, against, by_cpu=by_cpu, cpu=cpu)
+    cpu = results.ratios(load, ours, against, r.capacity)
+    return Value.of(ratios, against, by_cpu=by_cpu, cpu=median(cpu or [0]))
 
 
 def _p99(results, load, ours, against):

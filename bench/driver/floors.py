@@ -38,7 +38,8 @@ def broken(results):
             continue
         for name, value, least in (("throughput", r.throughput, floor.throughput),
                                    ("messages a second of CPU", r.capacity, floor.capacity)):
-            ratio = r.median(results.ratios(floor.load, "proton", floor.against, value))
+            ratios = results.ratios(floor.load, "proton", floor.against, value)
+            ratio = r.median(ratios) if ratios else 0
             if ratio < least:
                 lines.append(f"{floor.load}: {name} is {ratio:.2f} × {floor.against}, "
                              f"less than {least}: {floor.reason}")
