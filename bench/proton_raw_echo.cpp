@@ -6,7 +6,7 @@
 //   exit    0 after SIGINT or SIGTERM, 1 when it cannot serve, 2 on bad usage
 //
 // SPDX-License-Identifier: MIT
-#include <CLI/CLI.hpp>
+#include <getopt.h>
 
 #include <proton/condition.h>
 #include <proton/event.h>
@@ -167,13 +167,18 @@ int serve(int port) {
 }  // namespace
 
 int main(int argc, char **argv) {
-    CLI::App app{"Echoes bytes on Proton's raw connections, on 127.0.0.1."};
-    int port = 7684;
-    app.add_option("--port", port, "0 picks a free one")->check(CLI::Range(0, 65535));
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError &error) {
-        return app.exit(error) ? kBadUsage : EXIT_SUCCESS;
+    static const option kOptions[] = {{"port", required_argument, nullptr, 'p'}, {}};
+    long port = 7684;
+    int option = 0;
+    while ((option = getopt_long(argc, argv, "", kOptions, nullptr)) >= 0) {
+        char *end = nullptr;
+        port = option == 'p' ? std::strtol(optarg, &end, 10) : -1;
+        if (!end || *end || end == optarg || port < 0 || port > 65535)
+            break;
     }
-    return serve(port);
+    if (option >= 0 || optind != argc) {
+        fprintf(stderr, "usage: proton-raw-echo [--port N]    (0 picks a free one)\n");
+        return kBadUsage;
+    }
+    return serve(static_cast<int>(port));
 }
