@@ -1,6 +1,7 @@
 /*
  * lws-proton-echo and lws-stock-echo: a WebSocket echo, one source on two
- * libraries.  What is echoed, and how, is in echo_protocol.h.
+ * libraries.  What is echoed, and how, is in echo_protocol.h; with --broadcast
+ * everybody gets it, as broadcast_protocol.h says.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -17,6 +18,7 @@
 
 #include <getopt.h>
 
+#include "broadcast_protocol.h"
 #include "echo_protocol.h"
 
 #if defined(LWS_PROTON)
@@ -51,6 +53,7 @@ struct echo_options {
 	const char		*tls_key;
 	unsigned int		threads;
 	int			port;
+	int			broadcast;
 	int			deflate;
 	int			own_proactor;
 };
@@ -72,6 +75,7 @@ usage(FILE *to)
 #endif
 		"  --tls-cert FILE   serve wss:// with this certificate chain (PEM),\n"
 		"  --tls-key FILE    and its private key\n"
+		"  --broadcast       what a client sends goes to all clients\n"
 		"  --no-deflate      do not offer permessage-deflate\n"
 		"  --help            print this and exit\n",
 		DEFAULT_PORT, LWS_MAX_SMP);
@@ -95,6 +99,8 @@ check_options(const struct echo_options *o)
 	if (o->tls_cert)
 		return bad_usage("this libwebsockets was built without TLS", "");
 #endif
+	if (o->broadcast && o->threads > 1)
+		return bad_usage("one thread only with --broadcast", "");
 	/* lws 4.3.5 starts watchers of other threads' loops with no lock */
 	if (o->loop->own_signals && o->threads > 1)
 		return bad_usage("one thread only with --loop ", o->loop->name);
@@ -116,6 +122,7 @@ parse_options(int argc, char **argv, struct echo_options *o)
 #endif
 		{ "tls-cert",	required_argument,	NULL, 'c' },
 		{ "tls-key",	required_argument,	NULL, 'k' },
+		{ "broadcast",	no_argument,		NULL, 'b' },
 		{ "no-deflate",	no_argument,		NULL, 'D' },
 		{ "help",	no_argument,		NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
@@ -154,6 +161,10 @@ parse_options(int argc, char **argv, struct echo_options *o)
 			break;
 		case 'k':
 			o->tls_key = optarg;
+			break;
+		case 'b':
+			o->broadcast = 1;
+			o->deflate = 0;
 			break;
 		case 'D':
 			o->deflate = 0;
@@ -250,7 +261,8 @@ main(int argc, char **argv)
 	info.iface		= "127.0.0.1";
 	info.count_threads	= o.threads;
 	info.pt_serv_buf_size	= ECHO_PIECE;
-	info.protocols		= echo_protocols;
+	info.protocols		= o.broadcast ? broadcast_protocols :
+						echo_protocols;
 	if (o.deflate)
 		info.extensions	= echo_extensions;
 #if defined(LWS_WITH_TLS)
