@@ -30,14 +30,12 @@
 #include "threads.h"
 #include "number_options.h"
 #include "own_proactor.h"
+#include "amqp_limits.h"
 #include "queue_links.h"
 #include "queues.h"
 
 #include <proton/connection.h>
-#include <proton/link.h>
-#include <proton/sasl.h>
 #include <proton/session.h>
-#include <proton/transport.h>
 
 /* where lws's test.html and its scripts are; the build system says */
 #if !defined(MIRROR_PAGE_DIR)
@@ -45,12 +43,6 @@
 #endif
 
 #define MOST_CONNECTIONS	1000
-/* without these a peer can have Proton hold as much as it likes */
-#define FRAME_MOST		(16 * 1024)
-#define SESSION_MOST		QUEUE_MOST
-#define MOST_SESSIONS		16
-/* who is silent for so long is gone: AMQP's peers send heartbeats */
-#define IDLE_MS			60000
 
 enum { AMQP_PORT, HTTP_PORT, THREADS };
 
@@ -110,11 +102,7 @@ accept_one(pn_listener_t *listener)
 	pn_connection_t *c = pn_connection();
 	pn_transport_t *t = pn_transport();
 
-	pn_transport_set_server(t);
-	pn_sasl_allowed_mechs(pn_sasl(t), "ANONYMOUS");
-	pn_transport_set_max_frame(t, FRAME_MOST);
-	pn_transport_set_channel_max(t, MOST_SESSIONS - 1);
-	pn_transport_set_idle_timeout(t, IDLE_MS);
+	limit_transport(t);
 	pn_connection_set_context(c, replace(NULL, c));
 	serving.own++;
 

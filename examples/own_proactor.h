@@ -59,7 +59,7 @@ start_listening(long port)
 	serving.own++;
 	pn_proactor_listen(serving.proactor, own.listener, address, SOMAXCONN);
 	while (!own.port)
-		(void)one_batch();
+		one_batch();
 
 	return own.port < 0 ? -1 : 0;
 }

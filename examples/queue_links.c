@@ -3,18 +3,15 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * A link's context is its place, or NULL; a delivery's is the message that it
- * carries to the peer.
+ * A link's context is its place, or NULL.  A delivery's is the message that it
+ * carries to the peer; of one from the peer it is set once it is too long.
  */
 
 #include "queue_links.h"
 
+#include "amqp_limits.h"
 #include "queues.h"
 
-#include <proton/condition.h>
-#include <proton/delivery.h>
-#include <proton/disposition.h>
-#include <proton/link.h>
 #include <proton/session.h>
 #include <proton/terminus.h>
 
@@ -66,11 +63,10 @@ collect(pn_link_t *link, struct place *place)
 			pn_delivery_settle(d);
 			continue;
 		}
-		if (size > MESSAGE_MOST) {
-			link_leave(link);
-			refuse(link, "amqp:link:message-size-exceeded",
-			       "the message is too long");
-			return;
+		if (is_too_long(d)) {
+			if (!reject_too_long(link, d))
+				break;
+			continue;
 		}
 		if (pn_delivery_partial(d))
 			break;

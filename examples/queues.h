@@ -21,8 +21,9 @@
 
 #include <stddef.h>
 
-/* bytes: a message, and a queue, where each message counts for a bit more */
-#define MESSAGE_MOST	(64 * 1024)
+#include "amqp_limits.h"
+
+/* bytes, where each message counts for a bit more than it has */
 #define QUEUE_MOST	(1024 * 1024)
 #define QUEUES_MOST	1000
 
@@ -43,7 +44,7 @@ queue_enter(const char *name, pn_connection_t *connection);
 void
 queue_leave(struct place *place);
 
-/* Whether there is room for any message. */
+/* Whether there is room for any message, of MESSAGE_MOST bytes, say. */
 int
 queue_has_room(struct place *place);
 

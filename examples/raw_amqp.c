@@ -10,28 +10,18 @@
 
 #include "raw_amqp.h"
 
-#include <proton/condition.h>
+#include "amqp_limits.h"
+
 #include <proton/connection.h>
 #include <proton/connection_driver.h>
-#include <proton/delivery.h>
-#include <proton/link.h>
 #include <proton/proactor.h>
 #include <proton/raw_connection.h>
-#include <proton/sasl.h>
 #include <proton/session.h>
-#include <proton/transport.h>
 
 #include <stdlib.h>
 #include <string.h>
 
-#define BUFFER			(16 * 1024)
-/* without these a peer can have Proton hold as much as it likes */
-#define FRAME_MOST		BUFFER
-#define MESSAGE_MOST		(64 * 1024)
-#define SESSION_MOST		(2 * MESSAGE_MOST)
-#define MOST_SESSIONS		16
-/* who is silent for so long is gone: AMQP's peers send heartbeats */
-#define IDLE_MS			60000
+#define BUFFER			FRAME_MOST
 
 struct raw_amqp {
 	pn_connection_driver_t	driver;
@@ -85,11 +75,10 @@ pass_on(pn_link_t *from, pn_link_t *to)
 			pn_delivery_settle(d);
 			continue;
 		}
-		if (pn_delivery_pending(d) > MESSAGE_MOST) {
-			pn_condition_set_name(pn_link_condition(from),
-					"amqp:link:message-size-exceeded");
-			pn_link_close(from);
-			return;
+		if (is_too_long(d)) {
+			if (!reject_too_long(from, d))
+				break;
+			continue;
 		}
 		if (pn_delivery_partial(d))
 			break;
@@ -216,7 +205,9 @@ proceed(struct raw_amqp *a)
 			pn_connection_driver_write_done(&a->driver, b.size);
 			a->writing = (int)
 				pn_raw_connection_write_buffers(a->raw, &b, 1);
-		} else if (pn_connection_driver_write_closed(&a->driver)) {
+		} else if (pn_connection_driver_write_closed(&a->driver) ||
+			   pn_connection_driver_read_closed(&a->driver)) {
+			/* the engine waits for the rest of a frame for ever */
 			pn_raw_connection_close(a->raw);
 		}
 	}
@@ -234,7 +225,6 @@ struct raw_amqp *
 raw_amqp_new(pn_raw_connection_t *raw, const char *first, size_t len)
 {
 	struct raw_amqp *a = calloc(1, sizeof(*a));
-	pn_transport_t *t;
 
 	if (!a || pn_connection_driver_init(&a->driver, NULL, NULL)) {
 		free(a);
@@ -242,12 +232,7 @@ raw_amqp_new(pn_raw_connection_t *raw, const char *first, size_t len)
 	}
 
 	a->raw = raw;
-	t = a->driver.transport;
-	pn_transport_set_server(t);
-	pn_sasl_allowed_mechs(pn_sasl(t), "ANONYMOUS");
-	pn_transport_set_max_frame(t, FRAME_MOST);
-	pn_transport_set_channel_max(t, MOST_SESSIONS - 1);
-	pn_transport_set_idle_timeout(t, IDLE_MS);
+	limit_transport(a->driver.transport);
 	receive(a, first, len);
 
 	return a;

@@ -66,24 +66,17 @@ own_proactor(void)
 	return loops;
 }
 
-/* 1: the time of lws_proton_set_timeout() has come */
-static int
+static void
 one_batch(void)
 {
 	pn_event_batch_t *batch = pn_proactor_wait(serving.proactor);
 	pn_event_t *event;
-	int timeout = 0;
 
-	while ((event = pn_event_batch_next(batch))) {
-		if (lws_proton_handle(batch, event))
-			continue;
-		timeout |= pn_event_type(event) == PN_PROACTOR_TIMEOUT;
-		if (serving.own_event)
+	while ((event = pn_event_batch_next(batch)))
+		if (!lws_proton_handle(batch, event) && serving.own_event)
 			serving.own_event(event);
-	}
-	pn_proactor_done(serving.proactor, batch);
 
-	return timeout;
+	pn_proactor_done(serving.proactor, batch);
 }
 
 static void *
@@ -91,7 +84,7 @@ serve_proactor(void *unused)
 {
 	(void)unused;
 	while (!serving.stopping)
-		(void)one_batch();
+		one_batch();
 
 	/* one interrupt reaches one thread: the next is for the next */
 	pn_proactor_interrupt(serving.proactor);
@@ -110,13 +103,17 @@ static void
 free_proactor(void)
 {
 	int round, rounds = serving.stop_own ? 2 : 1;
+	int64_t end, now;
 
 	for (round = 0; round < rounds && anything_held(); round++) {
 		if (serving.stop_own)
 			serving.stop_own(round);
-		lws_proton_set_timeout(serving.proactor, LWS_PROTON_DRAIN_MS);
-		while (anything_held() && !one_batch())
-			;
+		end = pn_proactor_now_64() + LWS_PROTON_DRAIN_MS;
+		while (anything_held() && (now = pn_proactor_now_64()) < end) {
+			lws_proton_set_timeout(serving.proactor,
+					       (pn_millis_t)(end - now));
+			one_batch();
+		}
 	}
 
 	/* Proton would leak them */
