@@ -381,7 +381,7 @@ main(int argc, char **argv)
 		info.ssl_private_key_filepath = options.tls_key;
 	}
 
-	serving.own = handle_own;
+	serving.own_event = handle_own;
 	serving.context = lws_create_context(&info);
 	vhost = serving.context ? lws_create_vhost(serving.context, &info) :
 				  NULL;

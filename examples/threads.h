@@ -1,6 +1,7 @@
 /*
  * The threads of an example program that serve its lws context: each in
- * lws_service_tsi() or, on a proactor of the program's own, in that.
+ * lws_service_tsi() or, on a proactor of the program's own, in that.  What
+ * there is on it besides lws is the program's: serving.own_event.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -20,9 +21,18 @@
 
 static struct serving {
 	struct lws_context	*context;
+	int			threads;	/* 0: as many as lws has pts */
 #if defined(LWS_PROTON)
 	pn_proactor_t		*proactor;	/* NULL: lws's own */
-	void			(*own)(pn_event_t *event); /* if not lws's */
+	/* gets what is not lws's, in any of the threads; NULL: nothing is */
+	void			(*own_event)(pn_event_t *event);
+	/*
+	 * Has the program's own connections and listeners end; then, `at_once`,
+	 * those whose peers did nothing about it.  The threads have ended.
+	 */
+	void			(*stop_own)(int at_once);
+	/* how many of them Proton has: the program counts */
+	atomic_int		own;
 #endif
 	atomic_int		stopping;
 	atomic_int		failed;
@@ -57,14 +67,13 @@ own_proactor(void)
 }
 
 static void
-one_batch(void)
+serve_batch(pn_event_batch_t *batch)
 {
-	pn_event_batch_t *batch = pn_proactor_wait(serving.proactor);
 	pn_event_t *event;
 
 	while ((event = pn_event_batch_next(batch)))
-		if (!lws_proton_handle(batch, event) && serving.own)
-			serving.own(event);
+		if (!lws_proton_handle(batch, event) && serving.own_event)
+			serving.own_event(event);
 
 	pn_proactor_done(serving.proactor, batch);
 }
@@ -74,7 +83,7 @@ serve_proactor(void *unused)
 {
 	(void)unused;
 	while (!serving.stopping)
-		one_batch();
+		serve_batch(pn_proactor_wait(serving.proactor));
 
 	/* one interrupt reaches one thread: the next is for the next */
 	pn_proactor_interrupt(serving.proactor);
@@ -82,27 +91,38 @@ serve_proactor(void *unused)
 	return NULL;
 }
 
+static int
+anything_held(void)
+{
+	return serving.own || lws_proton_held(serving.proactor);
+}
+
 /* what closed connections have not sent yet goes out, but not for ever */
 static void
 free_proactor(void)
 {
-	lws_proton_set_timeout(serving.proactor, LWS_PROTON_DRAIN_MS);
-	for (;;) {
-		pn_event_batch_t *batch;
-		pn_event_t *event;
-		int timeout = 0;
+	int round, rounds = serving.stop_own ? 2 : 1;
+	pn_event_batch_t *batch;
+	int64_t end, now;
 
-		if (!lws_proton_held(serving.proactor))
-			break;
-		batch = pn_proactor_wait(serving.proactor);
-		while ((event = pn_event_batch_next(batch)))
-			if (!lws_proton_handle(batch, event) &&
-			    pn_event_type(event) == PN_PROACTOR_TIMEOUT)
-				timeout = 1;
-		pn_proactor_done(serving.proactor, batch);
-		if (timeout)
-			return;
+	for (round = 0; round < rounds && anything_held(); round++) {
+		if (serving.stop_own)
+			serving.stop_own(round);
+		end = pn_proactor_now_64() + LWS_PROTON_DRAIN_MS;
+		while (anything_held() && (now = pn_proactor_now_64()) < end) {
+			lws_proton_set_timeout(serving.proactor,
+					       (pn_millis_t)(end - now));
+			serve_batch(pn_proactor_wait(serving.proactor));
+		}
 	}
+
+	/* Proton would leak them */
+	if (anything_held())
+		return;
+
+	/* nor has it freed those that were woken as they ended, until now */
+	while ((batch = pn_proactor_get(serving.proactor)))
+		serve_batch(batch);
 	pn_proactor_free(serving.proactor);
 }
 #endif
@@ -129,6 +149,17 @@ wake_threads(void)
 	lws_cancel_service(serving.context);
 }
 
+static void
+finish(void)
+{
+	serving.stopping = 1;
+	lws_context_destroy(serving.context);
+#if defined(LWS_PROTON)
+	if (serving.proactor)
+		free_proactor();
+#endif
+}
+
 /*
  * SIGINT and SIGTERM are blocked in every thread and waited for here, so that
  * stopping is ordinary code.  Then destroys the context.
@@ -136,8 +167,10 @@ wake_threads(void)
 static int
 serve_until_signalled(const sigset_t *signals, const char *ready)
 {
-	int count = lws_get_count_threads(serving.context), started, sig;
+	int count = serving.threads ? serving.threads :
+				      lws_get_count_threads(serving.context);
 	pthread_t threads[LWS_MAX_SMP];
+	int started, sig;
 
 	for (started = 0; started < count; started++)
 		if (start_thread(&threads[started], started)) {
@@ -158,11 +191,7 @@ serve_until_signalled(const sigset_t *signals, const char *ready)
 	while (started--)
 		pthread_join(threads[started], NULL);
 
-	lws_context_destroy(serving.context);
-#if defined(LWS_PROTON)
-	if (serving.proactor)
-		free_proactor();
-#endif
+	finish();
 
 	return serving.failed ? EXIT_FAILED : EXIT_OK;
 }

@@ -1,0 +1,72 @@
+/*
+ * What the peers of the AMQP examples may have them hold: Proton's own limits are
+ * "as much as they like".
+ *
+ * SPDX-License-Identifier: MIT
+ */
+
+#if !defined(AMQP_LIMITS_H)
+#define AMQP_LIMITS_H
+
+#include <proton/condition.h>
+#include <proton/delivery.h>
+#include <proton/disposition.h>
+#include <proton/link.h>
+#include <proton/sasl.h>
+#include <proton/transport.h>
+
+/* bytes: of a frame, of a message, of what came in by a session and is not read */
+#define FRAME_MOST		(16 * 1024)
+#define MESSAGE_MOST		(64 * 1024)
+#define SESSION_MOST		(2 * MESSAGE_MOST)
+/*
+ * More than can begin in what is read at a time.  When as many as there may be
+ * have begun and ended at once, Proton 0.37 goes on without a word to its peer.
+ */
+#define MOST_SESSIONS		2048
+/* who is silent for so long is gone: AMQP's peers send heartbeats */
+#define IDLE_MS			60000
+
+/* for that of a new connection, of a peer who is not asked who he is */
+static inline void
+limit_transport(pn_transport_t *t)
+{
+	pn_transport_set_server(t);
+	pn_sasl_allowed_mechs(pn_sasl(t), "ANONYMOUS");
+	pn_transport_set_max_frame(t, FRAME_MOST);
+	pn_transport_set_channel_max(t, MOST_SESSIONS - 1);
+	pn_transport_set_idle_timeout(t, IDLE_MS);
+}
+
+/* whether this is one for reject_too_long(), with its context set or not */
+static inline int
+is_too_long(pn_delivery_t *d)
+{
+	return pn_delivery_get_context(d) ||
+	       pn_delivery_pending(d) > MESSAGE_MOST;
+}
+
+/*
+ * Reads what has come of it, which would fill the session, and notes in its
+ * context that there was some.  0: more is to come; otherwise it is settled.
+ */
+static inline int
+reject_too_long(pn_link_t *link, pn_delivery_t *d)
+{
+	char bytes[1024];
+
+	pn_delivery_set_context(d, link);
+	while (pn_link_recv(link, bytes, sizeof(bytes)) > 0)
+		;
+	if (pn_delivery_partial(d))
+		return 0;
+
+	pn_condition_set_name(pn_disposition_condition(pn_delivery_local(d)),
+			      "amqp:link:message-size-exceeded");
+	pn_delivery_update(d, PN_REJECTED);
+	pn_delivery_settle(d);
+
+	return 1;
+}
+
+#endif
