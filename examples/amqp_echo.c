@@ -331,7 +331,7 @@ listen_tcp(void)
 	listener = pn_listener();
 	pn_proactor_listen(serving.proactor, listener, address, 64);
 	while (!listened)
-		one_batch();
+		serve_batch(pn_proactor_wait(serving.proactor));
 	if (tcp_port[0])
 		return 0;
 

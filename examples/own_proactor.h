@@ -59,7 +59,7 @@ start_listening(long port)
 	serving.own++;
 	pn_proactor_listen(serving.proactor, own.listener, address, SOMAXCONN);
 	while (!own.port)
-		one_batch();
+		serve_batch(pn_proactor_wait(serving.proactor));
 
 	return own.port < 0 ? -1 : 0;
 }
