@@ -196,7 +196,12 @@ own_event(pn_event_t *event)
 		pn_session_free(session);
 		break;
 	case PN_CONNECTION_REMOTE_CLOSE:
+		links_of(c, NULL, link_leave);
 		pn_connection_close(c);
+		break;
+	case PN_TRANSPORT_ERROR:
+		/* it may not end before a peer reads that does not */
+		links_of(c, NULL, link_leave);
 		break;
 	case PN_TRANSPORT_CLOSED:
 		links_of(c, NULL, link_leave);

@@ -213,7 +213,7 @@ handle(void *unused, pn_event_t *event)
 static lws_proton_amqp_t amqp = { .handle = handle };
 
 static const struct lws_protocols protocols[] = {
-	{ "http", lws_callback_http_dummy, 0, 0, 0, NULL, 0 },
+	/* first: it is asked for WebSockets that name none, and refuses them */
 	LWS_PROTON_AMQP_PROTOCOL("amqp", &amqp),
 	LWS_PROTON_AMQP_PROTOCOL("AMQPWSB10", &amqp),
 	LWS_PROTON_AMQP_PROTOCOL("binary", &amqp),

@@ -34,6 +34,7 @@
 /* what is read before it is known whose it is; lws takes 2048 at most */
 #define FIRST_MOST		1024
 #define MOST_PEERS		1000
+#define LEAST_ALARM_MS		100
 
 enum { PORT, THREADS, TIMEOUT_SECS };
 
@@ -113,6 +114,11 @@ static void
 amqp_event(struct peer *peer, pn_event_type_t type)
 {
 	int64_t at = raw_amqp_event(peer->amqp, type);
+	int64_t soon = pn_proactor_now_64() + LEAST_ALARM_MS;
+
+	/* at once, again and again, for one whose idle time-out is a millisecond */
+	if (at && at < soon)
+		at = soon;
 
 	/* until then it is the one that it was accepted with */
 	if (raw_amqp_is_open(peer->amqp))

@@ -126,11 +126,14 @@ static void
 settle(pn_link_t *link, pn_delivery_t *d)
 {
 	uint64_t state = pn_delivery_remote_state(d);
+	struct message *m = pn_delivery_get_context(d);
 
-	if (state <= PN_RECEIVED && !pn_delivery_settled(d))
+	/* Proton may tell of it once more after it was settled */
+	if (!m || (state <= PN_RECEIVED && !pn_delivery_settled(d)))
 		return;
 
-	queue_settle(pn_link_get_context(link), pn_delivery_get_context(d),
+	pn_delivery_set_context(d, NULL);
+	queue_settle(pn_link_get_context(link), m,
 		     state != PN_RELEASED && state != PN_MODIFIED);
 	pn_delivery_settle(d);
 }

@@ -95,6 +95,8 @@ pass_on(pn_link_t *from, pn_link_t *to)
 	credit = pn_link_credit(to) - pn_link_credit(from);
 	if (credit > 0)
 		pn_link_flow(from, credit);
+	if (pn_link_get_drain(to))
+		pn_link_drained(to);
 }
 
 static void

@@ -97,6 +97,8 @@ int websocket(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_
         return tunnel.ws_writable();
     case LWS_CALLBACK_CLOSED:
     case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
+    // Of an HTTP/2 stream whose upgrade has failed after all.
+    case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
         tunnel.ws_closed();
         free_if_finished(*slot);
         *slot = nullptr;

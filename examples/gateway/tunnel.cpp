@@ -138,20 +138,21 @@ void Tunnel::dial() {
 
 int Tunnel::broker_connected(lws *broker) {
     connecting_ = false;
-    broker_ = broker;
+    // The client has gone meanwhile: lws tells of what is refused here as not reached.
     if (!ws_)
         return -1;
+    broker_ = broker;
     lws_rx_flow_control(ws_, 1);
     lws_callback_on_writable(broker_);
     return 0;
 }
 
 void Tunnel::broker_unreached(const char *why) {
-    site_.brokers_failed++;
     connecting_ = false;
-    lwsl_warn("broker %s: %s\n", broker_name_.c_str(), why);
     if (!ws_)
         return;
+    site_.brokers_failed++;
+    lwsl_warn("broker %s: %s\n", broker_name_.c_str(), why);
     if (tried_ < site_.options.brokers.size()) {
         dial();
         return;

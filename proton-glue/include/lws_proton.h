@@ -34,9 +34,10 @@
  * Threads: lws divides its connections among service threads, "pts", numbered
  * by tsi.  Whatever calls into lws for a connection holds the serialization of
  * its pt, so one thread at a time is inside lws for each pt, though not always
- * the same thread.  A call from the wrong place (inside a callback, or without
- * the pt) ends a library that was built with assertions, and one without may
- * stand still or corrupt memory.
+ * the same thread.  A call from the wrong place may stand still or corrupt
+ * memory; a library that was built with assertions ends there: inside a callback,
+ * where that is forbidden, and, on an application's proactor, where a connection
+ * is read, written or closed without its pt.
  */
 
 #if !defined(LWS_PROTON_H)

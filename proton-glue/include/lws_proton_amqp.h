@@ -13,7 +13,6 @@
  *	static lws_proton_amqp_t amqp = { handle, &app, accept };
  *
  *	static const struct lws_protocols protocols[] = {
- *		{ "http", lws_callback_http_dummy, 0, 0, 0, NULL, 0 },
  *		LWS_PROTON_AMQP_PROTOCOL("amqp", &amqp),
  *		LWS_PROTOCOL_LIST_TERM
  *	};
@@ -129,7 +128,9 @@ typedef struct lws_proton_amqp_t {
 /*
  * An entry of an lws_protocols array.  Other names that clients use ("AMQPWSB10",
  * "binary") are more entries with the same lws_proton_amqp_t.  A WebSocket that
- * names no subprotocol is refused (400).
+ * names no subprotocol is lws's for the vhost's first protocol: if that is one of
+ * these it is refused (400), so list one first.  HTTP requests that come to it are
+ * lws_callback_http_dummy()'s.
  *
  * The user space of a server's wsi and the opaque user data of a client's are the
  * library's.

@@ -169,7 +169,9 @@ int Connection::shutdown() noexcept {
 }
 
 int Connection::close() noexcept {
-    loop_.check_thread(tsi);
+    // What lws did not take is closed by whoever has offered it.
+    if (wsi)
+        loop_.check_thread(tsi);
     wsi = nullptr;
     enabled_ = 0;
     on(tx_.used() ? Event::close_unsent : Event::close);

@@ -126,7 +126,7 @@ public:
     static bool inside() noexcept { return serving_.loop != nullptr; }
     // lws uses a connection of pt `tsi`. (In a loop of its own lws is also called between turns.)
     void check_thread([[maybe_unused]] int tsi) const noexcept {
-        assert((!foreign_ || serving(tsi)) &&
+        assert((!foreign_ || pts_[tsi]->serial.held()) &&
                "in a callback of the pt, or between lws_proton_loop_enter() and leave()");
     }
 

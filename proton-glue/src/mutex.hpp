@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cassert>
 #include <mutex>
+#include <thread>
 
 // For clang's -Wthread-safety, which the fuzzers' tree is compiled with. Elsewhere they are
 // nothing.
@@ -28,7 +30,7 @@ public:
 #if defined(NDEBUG)
     explicit constexpr Mutex(Rank) noexcept {}
 #else
-    explicit constexpr Mutex(Rank rank) noexcept : rank_(rank) {}
+    explicit Mutex(Rank rank) noexcept : rank_(rank) {}
 #endif
     Mutex(const Mutex &) = delete;
     Mutex &operator=(const Mutex &) = delete;
@@ -36,30 +38,39 @@ public:
     void lock() LWS_PROTON_THREADS(acquire_capability()) {
         check_order();
         mutex_.lock();
-        count(1);
+        note(1);
     }
     void unlock() LWS_PROTON_THREADS(release_capability()) {
-        count(-1);
+        note(-1);
         mutex_.unlock();
     }
+
+#if !defined(NDEBUG)
+    // By this thread.
+    bool held() const noexcept {
+        return holder_ == std::this_thread::get_id();
+    }
+#endif
 
 private:
 #if defined(NDEBUG)
     void check_order() const noexcept {}
-    void count(int) const noexcept {}
+    void note(int) noexcept {}
 #else
     // A pt may be taken after another: in which order, Loop::begin() looks.
     void check_order() const noexcept {
         for (int rank = static_cast<int>(rank_) + (rank_ == Rank::pt); rank < kRanks; rank++)
             assert(!held_[rank] && "locks are taken in their order");
     }
-    void count(int n) const noexcept {
+    void note(int n) noexcept {
         held_[static_cast<int>(rank_)] += n;
+        holder_ = n > 0 ? std::this_thread::get_id() : std::thread::id();
     }
 
     static constexpr int kRanks = static_cast<int>(Rank::leaf) + 1;
     static inline thread_local int held_[kRanks] = {};
     const Rank rank_;
+    std::atomic<std::thread::id> holder_{};
 #endif
 
     std::mutex mutex_;

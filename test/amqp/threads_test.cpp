@@ -196,8 +196,8 @@ void visit(Site &site, lws_context *context) {
     for (int round = 1; round <= kRounds; round++) {
         for (int i = 0; i < kConnections; i++)
             site.connect(context, port);
-        await("every connection to end",
-              [&] { return site.begun == site.ended && site.ended >= round * kConnections; });
+        await("both ends of every connection to end",
+              [&] { return site.begun == site.ended && site.ended >= 2 * round * kConnections; });
     }
     stop = true;
     waking.join();
@@ -260,7 +260,10 @@ void a_context_may_go_while_its_connections_are_woken() {
             const int port = lws_get_vhost_listen_port(lws_get_vhost_by_name(context, "default"));
             for (int n = 0; n < kConnections; n++)
                 site.connect(context, port);
-            await("some messages", [&] { return site.received > i * 100; });
+            // Proton 0.37 can leak a raw connection that is closed while it connects.
+            await("both ends of all, and some messages", [&] {
+                return site.begun == 2 * kConnections && site.received > i * 100;
+            });
             lws_context_destroy(context);
             application.await_nothing_held();
         }

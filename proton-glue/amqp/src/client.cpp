@@ -70,7 +70,10 @@ int connect(const lws_proton_amqp_connect_t &how, pn_connection_t *connection,
     info.local_protocol_name = protocol;
     // A WebSocket is a connection of its own, never a stream of one that is there.
     info.alpn = "http/1.1";
-    info.ssl_connection = url->tls ? LCCSCF_USE_SSL | how.tls_flags : 0;
+    // The credentials in the headers are for this server.
+    info.ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT;
+    if (url->tls)
+        info.ssl_connection |= LCCSCF_USE_SSL | how.tls_flags;
     info.opaque_user_data = session.get();
 
     const AnyPt pt(info.context);

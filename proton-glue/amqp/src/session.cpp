@@ -20,6 +20,9 @@ PN_HANDLE(kSession)
 // Of a tx window, what the frame around a piece and a TLS record around that take at most.
 constexpr size_t kAround = 64;
 
+// Proton comes at once, again and again, for a peer whose idle time-out is a millisecond.
+constexpr int64_t kLeastTickMs = 10;
+
 int64_t now_ms() noexcept {
     return lws_now_usecs() / LWS_US_PER_MS;
 }
@@ -39,6 +42,9 @@ Session::Session(const lws_proton_amqp_t &amqp)
 
 Session::~Session() {
     waker_->detach();
+    // Somebody may hold a reference to the connection.
+    if (pn_connection_t *connection = engine_.connection())
+        pn_record_set(pn_connection_attachments(connection), kSession, nullptr);
     lws_sul_cancel(&idle_.sul);
     lws_sul_cancel(&limit_.sul);
     if (ended_)
@@ -177,19 +183,21 @@ void Session::on(Event event) noexcept {
 void Session::pump() noexcept {
     if (state_ != State::open && state_ != State::ending)
         return;
-    int64_t next;
+    // One that comes meanwhile, perhaps of the handler itself, has a turn of its own.
+    if (waker_->take())
+        engine_.wake();
+    int64_t now, next;
     do {
-        if (waker_->take())
-            engine_.wake();
-        next = engine_.tick(now_ms());
+        now = now_ms();
+        next = engine_.tick(now);
         engine_.output();
-    } while (engine_.dispatch() || waker_->woken());
+    } while (engine_.dispatch());
     if (engine_.input_ended() && engine_.output_ended())
         on(Event::ended);
     else if (engine_.output_ended() || engine_.failed())
         on(Event::half_ended);
     if (next)
-        schedule(idle_, next);
+        schedule(idle_, std::max(next, now + kLeastTickMs));
     if (engine_.output().size || state_ == State::closing || piece_)
         lws_callback_on_writable(wsi_);
 }
