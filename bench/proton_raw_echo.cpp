@@ -169,14 +169,14 @@ int serve(int port) {
 int main(int argc, char **argv) {
     static const option kOptions[] = {{"port", required_argument, nullptr, 'p'}, {}};
     long port = 7684;
-    int option = 0;
-    while ((option = getopt_long(argc, argv, "", kOptions, nullptr)) >= 0) {
+    int found = 0;
+    while ((found = getopt_long(argc, argv, "", kOptions, nullptr)) >= 0) {
         char *end = nullptr;
-        port = option == 'p' ? std::strtol(optarg, &end, 10) : -1;
+        port = found == 'p' ? std::strtol(optarg, &end, 10) : -1;
         if (!end || *end || end == optarg || port < 0 || port > 65535)
             break;
     }
-    if (option >= 0 || optind != argc) {
+    if (found >= 0 || optind != argc) {
         fprintf(stderr, "usage: proton-raw-echo [--port N]    (0 picks a free one)\n");
         return kBadUsage;
     }

@@ -2,9 +2,11 @@
 """ws-load against servers that do what they should not: each fault is noticed, and named."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
+import time
 import unittest
 
 import websockets
@@ -12,6 +14,7 @@ import websockets
 from judge import program, run
 
 FAULTY = 50  # the message that it happens to
+PAUSE_S = 0.5
 
 
 class BrokenServer:
@@ -46,13 +49,11 @@ def echo_with(fault):
     """Echoes what `fault` makes of message FAULTY, a list of messages, and all others."""
     async def handler(peer):
         number = 0
-        try:
+        with contextlib.suppress(websockets.ConnectionClosed):
             async for message in peer:
                 number += 1
                 for answer in await fault(peer, message) if number == FAULTY else [message]:
                     await peer.send(answer)
-        except websockets.ConnectionClosed:
-            pass
     return handler
 
 
@@ -86,6 +87,11 @@ async def make_it_text(_, message):
 
 async def swap_with_the_next(peer, message):
     return [await peer.recv(), message]
+
+
+async def pause_everything(_, message):
+    time.sleep(PAUSE_S)
+    return [message]
 
 
 async def close(peer, message):
@@ -141,11 +147,9 @@ class BrokenServers(unittest.TestCase):
         received = []
 
         async def prophet(peer):
-            if received:
-                for message in received:
+            with contextlib.suppress(websockets.ConnectionClosed):
+                for message in list(received):
                     await peer.send(message)
-                await peer.wait_closed()
-            else:
                 async for message in peer:
                     received.append(message)
                     await peer.send(message)
@@ -158,6 +162,14 @@ class BrokenServers(unittest.TestCase):
         with BrokenServer(echo_with(nothing_wrong)) as server:
             error = self.load(server.port, "--mode", "broadcast", "--connections", 2)["error"]
         self.assertEqual(error["kind"], "missing")
+
+    def test_a_pause_is_latency_of_all_that_was_due_meanwhile(self):
+        # Not only of those that were under way when it began: at a fixed rate a third of all were due
+        # in it, with latencies that are evenly distributed up to its length.
+        with BrokenServer(echo_with(pause_everything)) as server:
+            done = run(program("ws-load"), "--port", server.port, "--connections", 1, "--rate", 1000,
+                       "--warm-up", 0, "--seconds", 3 * PAUSE_S)
+        self.assertGreater(json.loads(done.text)["latency_us"]["90"], PAUSE_S / 3 * 1e6)
 
     def test_an_upgrade_that_is_refused(self):
         async def refuse(*_):

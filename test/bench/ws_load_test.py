@@ -3,16 +3,15 @@
 
 import json
 import os
-import signal
-import threading
 import unittest
 from pathlib import Path
 
-from judge import Server, program, run
+from judge import SANITIZED, Server, program, run
 
 TLS = Path(os.environ["LWS_PROTON_TEST_TLS_DIR"])
 WITH_TLS = ("--tls-cert", TLS / "cert.pem", "--tls-key", TLS / "key.pem")
 ECHO, RAW_ECHO = "lws-proton-echo", "proton-raw-echo"
+MANY = 501 if SANITIZED else 2001
 
 
 def load(server, *arguments, status=0):
@@ -47,25 +46,25 @@ class WsLoad(unittest.TestCase):
                           ["--deflate", "--in-flight", 4, "--size", 3000],
                           ["--deflate", "--anew", "--in-flight", 4, "--size", 3000]):
             with self.subTest(arguments=arguments), Server(ECHO) as server:
-                self.counted(server, arguments, 2001)
+                self.counted(server, arguments, MANY)
 
     def test_echo_under_tls_is_counted(self):
         for arguments in (["--in-flight", 16], ["--in-flight", 2, "--size", 50000],
                           ["--deflate", "--text"]):
             with self.subTest(arguments=arguments), Server(ECHO, *WITH_TLS) as server:
-                self.counted(server, ["--tls", *arguments], 1001)
+                self.counted(server, ["--tls", *arguments], MANY)
 
     def test_raw_echo_is_counted(self):
         for arguments in (["--in-flight", 64], ["--in-flight", 2, "--size", 100000]):
             with self.subTest(arguments=arguments), Server(RAW_ECHO) as server:
-                self.counted(server, ["--raw", *arguments], 2001)
+                self.counted(server, ["--raw", *arguments], MANY)
 
     def test_a_broadcast_is_counted_at_every_receiver(self):
         for in_flight, size in ((1, 64), (16, 4096), (100, 20000)):
             with self.subTest(in_flight=in_flight, size=size), \
                     Server(ECHO, "--broadcast") as server:
                 self.counted(server, ["--mode", "broadcast", "--connections", 20, "--in-flight",
-                                      in_flight, "--size", size], 300, counted=300 * 20)
+                                      in_flight, "--size", size], 200, counted=200 * 20)
 
     def test_connections_that_are_set_up_are_counted(self):
         for more in ([], ["--tls"]):
@@ -85,23 +84,6 @@ class WsLoad(unittest.TestCase):
         self.assertGreaterEqual(result["seconds"], 0.3)
         self.assertGreater(result["messages"], 0)
         self.assertNotIn("server", result)
-
-    def test_what_holds_the_answers_up_counts_as_latency_at_a_fixed_rate(self):
-        # A server that stops for a while: latency is of all messages that were due meanwhile, not
-        # only of those that were under way.
-        with Server(ECHO) as server:
-            def pause():
-                os.kill(server.pid, signal.SIGSTOP)
-                timer = threading.Timer(0.5, os.kill, (server.pid, signal.SIGCONT))
-                timer.start()
-                timer.join()
-            stopper = threading.Timer(0.4, pause)
-            stopper.start()
-            result = load(server, "--rate", 1000, "--connections", 2, "--warm-up", 0, "--seconds",
-                          1.5)
-            stopper.join()
-        # A third of the time had latencies of up to half a second, evenly distributed.
-        self.assertGreater(result["latency_us"]["90"], 200000)
 
     def test_bad_usage_is_told(self):
         for arguments in (["--raw", "--tls"], ["--size", 7], ["--threads", 11], ["--mode", "ehco"],
