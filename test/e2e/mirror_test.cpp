@@ -3,6 +3,7 @@
 #include "mirror_room.hpp"
 #include "server_process.hpp"
 #include "test_main.hpp"
+#include "waiting.hpp"
 #include "ws_client.hpp"
 
 #include <cstring>
@@ -372,7 +373,8 @@ void resets_leave_the_others_undisturbed()
 
 void resets_in_mid_traffic_leave_the_others_undisturbed()
 {
-    if (!MirrorRoom::may_use_flow_control())
+    // lws's mirror drops who is slow, and with a sanitizer those who stay sometimes are.
+    if (!MirrorRoom::may_use_flow_control() || kSanitized)
         return;
     constexpr size_t kStaying = 3, kGoing = 5;
     ServerProcess server;
