@@ -54,7 +54,7 @@ void Connection::on(Event event) noexcept {
     if (t.actions & act_linger)
         loop_.linger(*this);
     if (t.actions & act_unlinger)
-        loop_.unlinger(*this);
+        loop_.lingering().end(*this);
     if (in_turn())
         return;
     if (t.actions & act_free)

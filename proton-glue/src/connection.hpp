@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 
 namespace lws_proton {
 
@@ -52,7 +51,7 @@ public:
         bool listed = false;
     };
     Links linger_links;
-    std::chrono::steady_clock::time_point linger_since;
+    int64_t linger_since = 0;  // µs of Clock
     bool linger_reported = false;
     Links orphan_links;
     Links accept_links;

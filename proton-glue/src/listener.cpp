@@ -145,7 +145,7 @@ void Listener::accept_raw() noexcept {
         loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, listening no more");
         return;
     }
-    const bool refusing = loop_.refusing();
+    const bool refusing = loop_.lingering().refusing();
     const bool made =
         !refusing && new (std::nothrow) RawConnection(loop_, loop_.idlest(), raw, *this);
     if (!made)
@@ -153,7 +153,7 @@ void Listener::accept_raw() noexcept {
     pn_listener_raw_accept(listener_, raw);
     lock.unlock();
     if (refusing)
-        loop_.refused();
+        loop_.lingering().refused();
     else if (!made)
         loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, refused it");
 }

@@ -244,9 +244,9 @@ int Loop::tick() noexcept {
         Visit visit(*this, static_cast<int>(tsi));
     settle();
     const int64_t now = now_us();
-    report_lingering(now);
+    lingering_.report(now);
     // Proton's timeout is not waited for.
-    int64_t deadline = lingering_ ? now + LWS_PROTON_HEARTBEAT_MS * kMs : kNever;
+    int64_t deadline = lingering_.count() ? now + LWS_PROTON_HEARTBEAT_MS * kMs : kNever;
     for (auto &pt : pts_)
         deadline = std::min<int64_t>(deadline, pt->woken ? now : pt->deadline.load());
     if (deadline == kNever)
@@ -426,7 +426,7 @@ void Loop::on_timeout(int64_t now) noexcept {
             continue;
         Visit visit(*this, static_cast<int>(tsi));  // serves lws's timers when it ends
     }
-    report_lingering(now);
+    lingering_.report(now);
     if (now >= heartbeat_) {
         for (auto &pt : pts_)
             if (pt->waiting)
@@ -441,7 +441,7 @@ void Loop::on_timeout(int64_t now) noexcept {
 
 // Without service threads of its own it has nobody to bring back.
 void Loop::beat(int64_t now) noexcept {
-    heartbeat_ = !foreign_ || lingering_ ? now + LWS_PROTON_HEARTBEAT_MS * kMs : kNever;
+    heartbeat_ = !foreign_ || lingering_.count() ? now + LWS_PROTON_HEARTBEAT_MS * kMs : kNever;
     timers_->arm(heartbeat_);
 }
 
@@ -474,8 +474,8 @@ lws_proton_conn *Loop::adopt(pn_raw_connection_t *raw) noexcept {
         errno = EBUSY;
         return nullptr;
     }
-    if (refusing()) {
-        refused();
+    if (lingering_.refusing()) {
+        lingering_.refused();
         errno = ECONNREFUSED;
         return nullptr;
     }
@@ -515,7 +515,7 @@ bool Loop::valid(const lws_proton_windows_t &windows) noexcept {
 }
 
 lws_proton_stats_t Loop::stats() noexcept {
-    return {connections_, lingering_, pool_.bytes()};
+    return {connections_, lingering_.count(), pool_.bytes()};
 }
 
 int Loop::idlest() const noexcept {
@@ -573,71 +573,9 @@ void Loop::adopt_no_more(Connection &c) noexcept {
 }
 
 void Loop::linger(Connection &c) noexcept {
-    {
-        Lock lock(linger_mutex_);
-        c.linger_since = Clock::now();
-        lingering_list_.push(c);
-        lingering_++;
-    }
+    lingering_.begin(c);
     if (heartbeat_ == kNever)
         beat(now_us());
-}
-
-void Loop::unlinger(Connection &c) noexcept {
-    Lock lock(linger_mutex_);
-    lingering_list_.pull(c);
-    lingering_--;
-    if (c.linger_reported)
-        stuck_--;
-}
-
-bool Loop::refusing() const noexcept {
-    return lingering_ >= LWS_PROTON_LINGER_MAX;
-}
-
-void Loop::refused() noexcept {
-    {
-        Lock lock(linger_mutex_);
-        if (refusing_said_)
-            return;
-        refusing_said_ = true;
-    }
-    char line[160];
-    snprintf(line, sizeof(line),
-             "%d connections linger (closed, bytes unsent, peer not reading): refusing new ones "
-             "until some end",
-             LWS_PROTON_LINGER_MAX);
-    log(LWS_PROTON_LOG_ERR, line);
-}
-
-// Oldest first, so it stops at the first that is not late yet. One line at most a heartbeat.
-void Loop::report_lingering(int64_t now) noexcept {
-    size_t found = 0, stuck;
-    {
-        Lock lock(linger_mutex_);
-        for (Connection *c = lingering_list_.head(); c; c = lingering_list_.next(*c)) {
-            const int64_t since = std::chrono::duration_cast<std::chrono::microseconds>(
-                                      c->linger_since.time_since_epoch())
-                                      .count();
-            if (now - since < LWS_PROTON_LINGER_REPORT_MS * kMs)
-                break;
-            if (!c->linger_reported) {
-                c->linger_reported = true;
-                found++;
-            }
-        }
-        stuck = stuck_ += found;
-        if (!refusing())
-            refusing_said_ = false;
-    }
-    if (!found)
-        return;
-    char line[160];
-    snprintf(line, sizeof(line),
-             "%zu connections linger: closed over %d s ago, bytes unsent, peer not reading "
-             "(%zu more since the last report)",
-             stuck, LWS_PROTON_LINGER_REPORT_MS / 1000, found);
-    log(LWS_PROTON_LOG_WARN, line);
 }
 
 }  // namespace lws_proton

@@ -5,6 +5,7 @@
 #include "connection.hpp"
 #include "connection_list.hpp"
 #include "dialer.hpp"
+#include "lingering.hpp"
 #include "lws_proton_host.h"
 #include "mutex.hpp"
 #include "timers.hpp"
@@ -30,7 +31,7 @@ class Lookup;
 //   3. lws's own,
 //   4. one of: a lookup's, a listener's waiting_mutex_,
 //   5. listen_mutex_,
-//   6. one of: linger_mutex_, windows_mutex_, Pt::orphan_mutex, Pt::lookup_mutex, a
+//   6. one of: Lingering's, windows_mutex_, Pt::orphan_mutex, Pt::lookup_mutex, a
 //      connection's wake mutex, the dialer's, the pool's, Timers's. Under these nothing but
 //      Proton, or a driver's wake, is called.
 //
@@ -94,6 +95,7 @@ public:
     pn_proactor_t *proactor() const noexcept { return proactor_; }
     BufferPool &pool() noexcept { return pool_; }
     Dialer &dialer() noexcept { return dialer_; }
+    Lingering &lingering() noexcept { return lingering_; }
     lws_proton_stats_t stats() noexcept;
     // Of new connections. False: out of range.
     bool set_windows(const lws_proton_windows_t &windows) noexcept;
@@ -139,9 +141,6 @@ public:
 
     // The pt with the fewest connections.
     int idlest() const noexcept;
-    // Too many connections linger to take on more.
-    bool refusing() const noexcept;
-    void refused() noexcept;
 
     // Of a connection's life.
     void connection_born(int tsi) noexcept;
@@ -150,7 +149,6 @@ public:
     void count(int tsi) noexcept;
     void uncount(int tsi) noexcept;
     void linger(Connection &c) noexcept;
-    void unlinger(Connection &c) noexcept;
     // A connection without a transport wants to be served.
     void adopt_orphan(Connection &c) noexcept;
     void adopt_no_more(Connection &c) noexcept;
@@ -203,7 +201,6 @@ private:
     void beat(int64_t now) noexcept;
     // With a holder that stays.
     void drop_not_last() noexcept;
-    void report_lingering(int64_t now) noexcept;
 
     static thread_local Serving serving_;
 
@@ -234,13 +231,7 @@ private:
 
     std::atomic<int64_t> heartbeat_{kNever};
 
-    Mutex linger_mutex_{Rank::leaf};
-    // Oldest first.
-    ConnectionList<&Connection::linger_links> lingering_list_ LWS_PROTON_GUARDED_BY(linger_mutex_);
-    std::atomic<size_t> lingering_{0};
-    size_t stuck_ LWS_PROTON_GUARDED_BY(linger_mutex_) = 0;  // of those, reported
-    bool refusing_said_ LWS_PROTON_GUARDED_BY(linger_mutex_) = false;
-
+    Lingering lingering_{*this};
     Mutex listen_mutex_{Rank::listening};
     Dialer dialer_;
 

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "connection_list.hpp"
+#include "mutex.hpp"
+
+#include <atomic>
+#include <cstdint>
+
+namespace lws_proton {
+
+class Loop;
+
+// A loop's connections that lws has closed with bytes unsent. They are counted and reported, since
+// peers that never read keep them for ever.
+class Lingering {
+public:
+    explicit Lingering(Loop &loop) noexcept : loop_(loop) {}
+    Lingering(const Lingering &) = delete;
+    Lingering &operator=(const Lingering &) = delete;
+
+    void begin(Connection &c) noexcept;
+    void end(Connection &c) noexcept;
+
+    size_t count() const noexcept { return count_; }
+    // Too many to take on new connections.
+    bool refusing() const noexcept;
+    // One was refused: says so, once until there are fewer again.
+    void refused() noexcept;
+    // Says what has lingered for long, once of each.
+    void report(int64_t now) noexcept;
+
+private:
+    Loop &loop_;
+    Mutex mutex_{Rank::leaf};
+    // Oldest first.
+    ConnectionList<&Connection::linger_links> list_ LWS_PROTON_GUARDED_BY(mutex_);
+    std::atomic<size_t> count_{0};
+    size_t stuck_ LWS_PROTON_GUARDED_BY(mutex_) = 0;  // of those, reported
+    bool refusing_said_ LWS_PROTON_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace lws_proton
