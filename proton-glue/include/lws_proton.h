@@ -97,6 +97,13 @@ typedef struct pn_raw_connection_t pn_raw_connection_t;
  */
 #define LWS_PROTON_LINGER_MAX		1024
 /*
+ * Where Proton can (patches/qpid-proton), a closed connection is aborted when its
+ * peer has taken none of it for this long (ms), about as long as Linux holds out
+ * for one whose bytes are all in the kernel; and of more than
+ * LWS_PROTON_LINGER_MAX those that have waited longest.  None is refused then.
+ */
+#define LWS_PROTON_LINGER_ABORT_MS	60000
+/*
  * lws_service() comes back at least this often (ms), so that a program whose
  * signal handler only sets a flag ends: Proton's wait is not interrupted by a
  * signal.

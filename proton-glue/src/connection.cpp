@@ -73,6 +73,8 @@ void Connection::sent(uint32_t n) noexcept {
     if (!tx_.used()) {
         tx_.release();
         on(Event::drained);
+    } else if (state_ == State::closing) {
+        loop_.lingering().go_on(*this);
     }
 }
 

@@ -44,6 +44,10 @@ public:
     // Has serve() called, soon, by whoever runs the transport. Any thread.
     virtual void kick() noexcept = 0;
 
+    // Has the transport, which has not let go yet, drop what is unsent and end. False: it cannot.
+    // Any thread.
+    virtual bool abort() noexcept { return false; }
+
     // For the lists that it can be in, theirs alone.
     struct Links {
         Connection *prev = nullptr;
@@ -51,7 +55,7 @@ public:
         bool listed = false;
     };
     Links linger_links;
-    int64_t linger_since = 0;  // µs of Clock
+    int64_t linger_since = 0;  // µs of Clock; since its peer last took something
     bool linger_reported = false;
     Links orphan_links;
     Links accept_links;

@@ -204,6 +204,8 @@ bool Loop::drain() noexcept {
         const int64_t left = until - now_us();
         if (left > 0)
             timers_->arm(now_us() + left);
+        else
+            lingering_.abort_all();
         // The time is for peers to read: what has happened by then is not left undone.
         pn_event_batch_t *batch =
             left > 0 ? pn_proactor_wait(proactor_) : pn_proactor_get(proactor_);

@@ -31,9 +31,10 @@ class Lookup;
 //   3. lws's own,
 //   4. one of: a lookup's, a listener's waiting_mutex_,
 //   5. listen_mutex_,
-//   6. one of: Lingering's, windows_mutex_, Pt::orphan_mutex, Pt::lookup_mutex, a
-//      connection's wake mutex, the dialer's, the pool's, Timers's. Under these nothing but
-//      Proton, or a driver's wake, is called.
+//   6. Lingering's,
+//   7. one of: windows_mutex_, Pt::orphan_mutex, Pt::lookup_mutex, a connection's wake mutex, the
+//      dialer's, the pool's, Timers's. Under these nothing but Proton, or a driver's wake, is
+//      called.
 //
 // Held by its context, by all that Proton holds of it, and by each thread that serves an event of
 // it; freed by the last.

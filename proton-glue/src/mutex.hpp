@@ -21,7 +21,7 @@
 namespace lws_proton {
 
 // A thread takes locks in this order (loop.hpp says which is which). lws's own come after the pts'.
-enum class Rank { pt, waiting, listening, leaf };
+enum class Rank { pt, waiting, listening, lingering, leaf };
 
 // A std::mutex that knows its place. In a build with assertions a thread that takes it out of order
 // ends there, whether another thread is in its way or not.

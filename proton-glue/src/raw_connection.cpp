@@ -22,7 +22,12 @@
 #include <string_view>
 #include <unistd.h>
 
+extern "C" __attribute__((weak, visibility("default"))) void
+pnx_raw_connection_abort(pn_raw_connection_t *);
+
 namespace lws_proton {
+
+void (*RawConnection::proton_abort)(pn_raw_connection_t *) = pnx_raw_connection_abort;
 
 namespace {
 
@@ -125,6 +130,15 @@ void RawConnection::kick() noexcept {
         }
     }
     loop_.adopt_orphan(*this);
+}
+
+bool RawConnection::abort() noexcept {
+    if (!proton_abort)
+        return false;
+    Lock lock(wake_mutex_);
+    if (raw_)
+        proton_abort(raw_);
+    return true;
 }
 
 void RawConnection::batch(pn_event_batch_t *batch, pn_event_t *event) noexcept {

@@ -42,6 +42,10 @@ public:
     void taken() noexcept { taken_ = true; }
 
     void kick() noexcept override;
+    bool abort() noexcept override;
+
+    // What does that in Proton. Null: nothing, as up to 0.40; patches/qpid-proton adds it.
+    static void (*proton_abort)(pn_raw_connection_t *);
 
 private:
     // Less free space than this is not worth a read.

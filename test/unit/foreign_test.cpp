@@ -257,13 +257,14 @@ void a_connection_is_adopted_once(ScriptedLoop &s) {
 
 }  // namespace
 
-#define FOREIGN_TEST(name)                                                                         \
-    {#name, e2e::run_body<in_scripted_loop<name, Version::v0_37, 2, true>>, nullptr, nullptr,      \
-     nullptr},                                                                                     \
+#define FOREIGN_TEST_OF(name, version, suffix)                                                     \
     {                                                                                              \
-#name " (0.40)", e2e::run_body < in_scripted_loop < name, Version::v0_40, 2, true>>,       \
+#name suffix, e2e::run_body < in_scripted_loop < name, Version::version, 2, true>>,        \
             nullptr, nullptr, nullptr                                                              \
     }
+#define FOREIGN_TEST(name)                                                                         \
+    FOREIGN_TEST_OF(name, v0_37, ""), FOREIGN_TEST_OF(name, v0_40, " (0.40)"),                     \
+        FOREIGN_TEST_OF(name, backports, " (back-ports)")
 
 int main() {
     const CMUnitTest tests[] = {

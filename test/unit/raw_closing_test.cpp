@@ -1,9 +1,7 @@
-// The raw-connection transport: how a connection ends when lws ends it, and what lingers.
+// The raw-connection transport: how a connection ends when lws ends it.
 #include "scripted_loop.hpp"
 
 #include <thread>
-
-#include <chrono>
 
 using namespace scripted;
 
@@ -307,114 +305,6 @@ void what_was_closed_for_lack_of_memory_may_be_enabled_by_any_thread(ScriptedLoo
     CHECK_EQ(s.stats().lingering, 1u);
 }
 
-void many_may_linger_and_then_new_connections_are_refused(ScriptedLoop &s) {
-    for (int i = 0; i < LWS_PROTON_LINGER_MAX; i++) {
-        auto [raw, wsi] = s.connect();
-        raw.peer_takes = 0;
-        wsi.send("never read");
-        wsi.close();
-        s.run();
-    }
-    CHECK_EQ(s.stats().lingering, size_t(LWS_PROTON_LINGER_MAX));
-    const size_t adopted = s.host.wsis.size();
-    for (int i = 0; i < 3; i++) {
-        pn_raw_connection_t &refused = s.begin_to_connect();
-        s.run();
-        CHECK_EQ(refused.closes, 1);
-        CHECK(refused.freed);
-    }
-    CHECK_EQ(s.host.wsis.size(), adopted);
-    CHECK_EQ(s.host.log.size(), 1u);  // said once
-    CHECK(s.host.log[0].find("refusing") != std::string::npos);
-
-    s.proton.connections[0]->peer_takes = SIZE_MAX;  // one of them ends
-    s.run();
-    s.connect();
-}
-
-void refusing_is_said_again_after_it_had_ended(ScriptedLoop &s) {
-    const auto linger = [&s] {
-        auto [raw, wsi] = s.connect();
-        raw.peer_takes = 0;
-        wsi.send("never read");
-        wsi.close();
-        s.run();
-    };
-    const auto refusals = [&s] {
-        s.begin_to_connect();
-        s.run();
-        return std::count_if(s.host.log.begin(), s.host.log.end(), [](const std::string &line) {
-            return line.find("refusing") != std::string::npos;
-        });
-    };
-    for (int i = 0; i < LWS_PROTON_LINGER_MAX; i++)
-        linger();
-    CHECK_EQ(refusals(), 1);
-    s.proton.connections[0]->peer_takes = SIZE_MAX;
-    s.run();
-    Proton::advance_ms(LWS_PROTON_HEARTBEAT_MS);
-    s.run();
-    linger();
-    CHECK_EQ(refusals(), 2);
-}
-
-void lingering_is_reported_once_it_is_long(ScriptedLoop &s) {
-    const auto linger = [&s] {
-        auto [raw, wsi] = s.connect();
-        raw.peer_takes = 0;
-        wsi.send("never read");
-        wsi.close();
-        s.run();
-    };
-    const auto pass = [&s](int64_t ms) {
-        for (; ms > 0; ms -= LWS_PROTON_HEARTBEAT_MS) {
-            Proton::advance_ms(LWS_PROTON_HEARTBEAT_MS);
-            s.run();
-        }
-    };
-    linger();
-    pass(LWS_PROTON_LINGER_REPORT_MS - LWS_PROTON_HEARTBEAT_MS);
-    linger();
-    CHECK(s.host.log.empty());
-    pass(LWS_PROTON_HEARTBEAT_MS);
-    CHECK_EQ(s.host.log.size(), 1u);
-    CHECK_EQ(s.host.log[0].substr(0, 20), "1 connections linger");
-    pass(3 * LWS_PROTON_HEARTBEAT_MS);
-    CHECK_EQ(s.host.log.size(), 1u);
-    pass(LWS_PROTON_HEARTBEAT_MS);
-    CHECK_EQ(s.host.log.size(), 2u);
-    CHECK_EQ(s.host.log[1].substr(0, 20), "2 connections linger");
-    CHECK(s.host.log[1].find("(1 more") != std::string::npos);
-
-    // one of those reported ends: the next report does not count it
-    s.proton.connections[0]->peer_takes = SIZE_MAX;
-    s.run();
-    linger();
-    pass(LWS_PROTON_LINGER_REPORT_MS);
-    CHECK_EQ(s.host.log.size(), 3u);
-    CHECK_EQ(s.host.log[2].substr(0, 20), "2 connections linger");
-}
-
-void a_loop_that_is_freed_waits_for_unsent_bytes_but_not_for_ever() {
-    for (Version version : {Version::v0_37, Version::v0_40}) {
-        ScriptedLoop s(version);
-        auto [raw, wsi] = s.connect();
-        raw.peer_takes = 0;
-        wsi.send("never read");
-        wsi.close();
-        s.listeners[0]->close();
-        const auto began = std::chrono::steady_clock::now();
-        s.free();
-        const auto took = std::chrono::steady_clock::now() - began;
-        CHECK(took >= std::chrono::milliseconds(LWS_PROTON_DRAIN_MS));
-        CHECK(took < std::chrono::milliseconds(2 * LWS_PROTON_DRAIN_MS));
-        CHECK_EQ(s.proton.proactors_freed, 0);  // it would leak what it holds
-        CHECK_EQ(s.host.log.size(), 1u);
-        CHECK(s.host.log[0].find("1 connections linger beyond") != std::string::npos);
-        forget_loans();
-    }
-}
-
 }  // namespace
 
 int main() {
@@ -437,10 +327,6 @@ int main() {
         PROTON_TEST(lws_answers_after_the_peer_has_ended_and_closes),
         PROTON_TEST(what_was_closed_for_lack_of_memory_is_still_lws_s_to_close),
         PROTON_TEST(what_was_closed_for_lack_of_memory_may_be_enabled_by_any_thread),
-        PROTON_TEST(many_may_linger_and_then_new_connections_are_refused),
-        PROTON_TEST(refusing_is_said_again_after_it_had_ended),
-        PROTON_TEST(lingering_is_reported_once_it_is_long),
-        E2E_TEST(a_loop_that_is_freed_waits_for_unsent_bytes_but_not_for_ever),
     };
     return cmocka_run_group_tests_name("raw_closing", tests, nullptr, nullptr);
 }

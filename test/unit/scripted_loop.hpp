@@ -3,6 +3,7 @@
 
 #include "check.hpp"
 #include "lws_proton.h"
+#include "raw_connection.hpp"
 #include "scripted_host.hpp"
 #include "scripted_memory.hpp"
 #include "scripted_proton.hpp"
@@ -34,6 +35,9 @@ public:
         : proton(version), proactor(foreign ? pn_proactor() : nullptr),
           loop(lws_proton_loop_new(threads, host.table(), &host, proactor)) {
         CHECK(loop);
+        lws_proton::RawConnection::proton_abort = nullptr;
+        if (version == Version::backports)
+            lws_proton::RawConnection::proton_abort = [](pn_raw_connection_t *c) { c->abort(); };
         lws_proton_loop_started(loop);
     }
     ~ScriptedLoop() {
@@ -209,8 +213,15 @@ void in_scripted_loop() {
             scripted::Version::version, threads>>, nullptr, nullptr, nullptr                       \
     }
 
-// A test that holds for both versions of Proton; for a loop with one thread, or with two.
-#define PROTON_TEST(name)                                                                          \
+// A test that holds for all versions of Proton; for a loop with one thread, or with two.
+#define PROTON_TEST(name) PROTON_TEST_THREADS(name, 1)
+#define PROTON_TEST_TWO_PTS(name) PROTON_TEST_THREADS(name, 2)
+#define PROTON_TEST_THREADS(name, threads)                                                         \
+    SCRIPTED_TEST(name, v0_37, threads, ""), SCRIPTED_TEST(name, v0_40, threads, " (0.40)"),       \
+        BACKPORTS_TEST_THREADS(name, threads)
+#define BACKPORTS_TEST_THREADS(name, threads)                                                      \
+    SCRIPTED_TEST(name, backports, threads, " (back-ports)")
+// One that holds for those that cannot abort; for the one that can.
+#define NO_ABORT_TEST(name)                                                                        \
     SCRIPTED_TEST(name, v0_37, 1, ""), SCRIPTED_TEST(name, v0_40, 1, " (0.40)")
-#define PROTON_TEST_TWO_PTS(name)                                                                  \
-    SCRIPTED_TEST(name, v0_37, 2, ""), SCRIPTED_TEST(name, v0_40, 2, " (0.40)")
+#define ABORT_TEST(name) BACKPORTS_TEST_THREADS(name, 1)

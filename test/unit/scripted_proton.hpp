@@ -1,7 +1,7 @@
 // A Proton without sockets or threads, in place of the real one: the functions that the glue uses,
 // over connections whose peers the test plays. It behaves as Proton's epoll proactor does (its
-// c/src/proactor/raw_connection.c), 0.37 or 0.40, and it watches the glue: what no user of Proton
-// may do is a violation, and every test ends with a look at those.
+// c/src/proactor/raw_connection.c), of 0.37, 0.40, or 0.37 with patches/qpid-proton, and it watches
+// the glue: what no user of Proton may do is a violation, and every test ends with a look at those.
 #pragma once
 
 #include <proton/event.h>
@@ -26,7 +26,7 @@
 
 namespace scripted {
 
-enum class Version { v0_37, v0_40 };
+enum class Version { v0_37, v0_40, backports };
 
 // A buffer in Proton's hands. `bytes` is what has to be in it.
 struct Loan {
@@ -99,6 +99,7 @@ struct pn_raw_connection_t {
     std::vector<uint32_t> written_sizes;  // of each buffer to write
     std::vector<pn_event_type_t> events;  // that it was given
     int wakes = 0;
+    int aborts = 0;
     int closes = 0;
     int write_closes = 0;
 
@@ -110,8 +111,9 @@ struct pn_raw_connection_t {
     // The rest is the double's own: the state machine, scripted_raw_connection.cpp.
     bool due() const;
     void process();
-    bool advance(bool with_wake);
+    bool advance(bool in_batch);
     void done();
+    void abort();
 
     bool both_closed() const { return read_closed && write_closed && unwritten.empty(); }
     bool can_read() const { return !read_closed && !unread.empty(); }
@@ -135,6 +137,7 @@ struct pn_raw_connection_t {
     bool read_closed = false, write_closed = false;
     bool taken_for_connected = false;
     bool closing = false;  // takes no wakes any more
+    bool flushed = false;  // this batch has written what it was given
     bool wake_wanted = false, wake_pending = false;
     bool read_pending = false, written_pending = false;
     bool read_closed_pending = false, write_closed_pending = false;

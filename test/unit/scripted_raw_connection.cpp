@@ -53,8 +53,8 @@ void move_all(std::deque<Loan> &from, std::deque<Loan> &to) {
     from.clear();
 }
 
-bool old() {
-    return Proton::the().version == Version::v0_37;
+bool is(Version version) {
+    return Proton::the().version == version;
 }
 
 }  // namespace
@@ -63,7 +63,7 @@ bool old() {
 bool pn_raw_connection_t::io() const {
     if (connecting || disconnect != connected)
         return false;
-    if (peer_reset && !old())
+    if (aborts || (peer_reset && !is(Version::v0_37)))
         return true;
     return (can_read() && (!to_us.empty() || peer_ended || peer_reset)) ||
            (can_write() && (peer_takes || peer_reset));
@@ -74,12 +74,16 @@ bool pn_raw_connection_t::due() const {
 }
 
 void pn_raw_connection_t::process() {
+    flushed = false;
     // 0.37 takes a wake for the sign that it is connected (PROTON-2673).
-    if (connecting && wake_wanted && old() && !std::exchange(taken_for_connected, true))
+    if (connecting && wake_wanted && is(Version::v0_37) &&
+        !std::exchange(taken_for_connected, true))
         put(PN_RAW_CONNECTION_CONNECTED);
     if (!io())
         return;
-    if (peer_reset)
+    // The back-ports read what came before the reset.
+    const bool reads_on = is(Version::backports) && can_read() && !to_us.empty();
+    if (aborts || (peer_reset && !reads_on))
         return lose();
     read_socket();
     write_socket();
@@ -132,7 +136,7 @@ void pn_raw_connection_t::write_socket() {
 
 // Proton's reaction to an error of the socket.
 void pn_raw_connection_t::lose() {
-    if (condition.description.empty())
+    if (condition.description.empty() && !aborts)
         condition.description = "Connection reset by peer - recv error 127.0.0.1:50000";
     release();
     close_read();
@@ -185,16 +189,17 @@ void pn_raw_connection_t::connect_fails(const std::string &why) {
 
 // 0.40 forgets to end it.
 void pn_raw_connection_t::address_fails(const std::string &why) {
-    if (old())
+    if (!is(Version::v0_40))
         return connect_fails(why);
     condition.description = why;
     advance(false);
 }
 
-// Makes the next event, if there is one to be made.
-bool pn_raw_connection_t::advance(bool with_wake) {
+// Makes the next event, if there is one to be made; of a batch that is used up, also by writing
+// what it was given, once, if this is the Proton that does so.
+bool pn_raw_connection_t::advance(bool in_batch) {
     while (batch.events.empty()) {
-        if (with_wake && std::exchange(wake_wanted, false))
+        if (in_batch && std::exchange(wake_wanted, false))
             wake_pending = true;
         if (std::exchange(wake_pending, false))
             put(PN_RAW_CONNECTION_WAKE);
@@ -212,6 +217,8 @@ bool pn_raw_connection_t::advance(bool with_wake) {
             put(PN_RAW_CONNECTION_NEED_WRITE_BUFFERS);
         else if (!read_closed && unread.empty() && !std::exchange(need_read_said, true))
             put(PN_RAW_CONNECTION_NEED_READ_BUFFERS);
+        else if (in_batch && is(Version::backports) && can_write() && !std::exchange(flushed, true))
+            write_socket();
         else
             return false;
     }
@@ -227,7 +234,7 @@ void pn_raw_connection_t::advance_disconnect() {
         }
         if (!read.empty() || !written.empty() || announces_again)
             put(PN_RAW_CONNECTION_DRAIN_BUFFERS);
-        disconnect = old() ? drain_read : say_it;
+        disconnect = is(Version::v0_40) ? say_it : drain_read;
         break;
     case drain_read:
         if (!read.empty() || announces_again)
@@ -256,7 +263,7 @@ void pn_raw_connection_t::done() {
         violation("more than one buffer to write before the close");
     if (woken_early && !closes && disconnect == connected)
         violation("a wake before the connection is connected, and not to close it");
-    if (!old()) {
+    if (!is(Version::v0_37)) {
         write_socket();
         if (advance(false))
             return;
@@ -270,6 +277,13 @@ void pn_raw_connection_t::done() {
         put(PN_RAW_CONNECTION_DISCONNECTED);
     else
         freed = true;
+}
+
+void pn_raw_connection_t::abort() {
+    if (freed)
+        violation("an abort of a raw connection that Proton has freed");
+    aborts++;
+    closing = true;
 }
 
 namespace {
