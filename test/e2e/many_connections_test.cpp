@@ -2,11 +2,10 @@
 #include "check.hpp"
 #include "memory_bounds.hpp"
 #include "mirror_room.hpp"
+#include "own_process.hpp"
 #include "server_process.hpp"
 #include "test_main.hpp"
 #include "ws_client.hpp"
-
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -21,19 +20,6 @@ constexpr size_t kHandshakesAtOnce = 200;  // within any listen backlog
 // So many clients also send a mirror message, which goes to all. (Fewer than bring on flow
 // control.)
 constexpr size_t kMessages = 20;
-
-// This process's and, inherited, the server's.
-void raise_descriptor_limit() {
-    constexpr rlim_t kWanted = kConnections + 200;
-    rlimit limit{};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur >= kWanted)
-        return;
-    limit.rlim_cur = kWanted;
-    limit.rlim_max = std::max(limit.rlim_max, kWanted);
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        FAIL("RLIMIT_NOFILE cannot be raised to " + std::to_string(kWanted));
-}
 
 bool all_open(const WsClients &clients) {
     return std::all_of(clients.begin(), clients.end(), [](const auto &client) {
@@ -117,7 +103,7 @@ void thousands_come_talk_and_go() {
     constexpr size_t kSettlingCycles = 20, kSmallCycles = 40, kSmall = kConnections / 10;
     constexpr size_t kMostLeakKib = kSmallCycles * kSmall * 256 / 1024;
 
-    raise_descriptor_limit();
+    raise_descriptor_limit(kConnections + 200);
     ServerProcess server;
     const size_t descriptors = server.fd_count();
     const size_t rss_at_start = server.rss_kib();
@@ -159,7 +145,7 @@ void thousands_come_talk_and_go() {
 }
 
 void it_stops_cleanly_with_thousands_open() {
-    raise_descriptor_limit();
+    raise_descriptor_limit(kConnections + 200);
     ServerProcess server;
     WsClients clients;
     open_all(&clients, server.port(), kConnections);

@@ -11,6 +11,7 @@ function(add_client_test name)
     # The glue is to find this program's own getaddrinfo(), if it has one.
     set_target_properties(lws_client_${name} PROPERTIES ENABLE_EXPORTS ON)
     add_test(NAME lws_client_${name} COMMAND lws_client_${name})
+    lws_proton_also_on_backports(lws_client_${name} lws_client_${name})
     set_tests_properties(lws_client_${name} PROPERTIES LABELS lws TIMEOUT 300)
 endfunction()
 

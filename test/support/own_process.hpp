@@ -3,12 +3,16 @@
 
 #include "check.hpp"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <iterator>
 #include <memory>
+#include <string>
 
 namespace e2e {
 
@@ -24,6 +28,25 @@ inline size_t own_fd_count()
 {
     const std::filesystem::directory_iterator fds("/proc/self/fd");
     return static_cast<size_t>(std::distance(begin(fds), end(fds)));
+}
+
+// Of this process and, inherited, of the servers that it starts.
+inline void raise_descriptor_limit(rlim_t wanted)
+{
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted;
+    limit.rlim_max = std::max(limit.rlim_max, wanted);
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        FAIL("RLIMIT_NOFILE cannot be raised to " + std::to_string(wanted));
+}
+
+// The tests run on the back-ported Proton, which can abort a connection.
+inline bool proton_aborts()
+{
+    return getenv("LWS_PROTON_TEST_ABORTS") != nullptr;
 }
 
 } // namespace e2e
