@@ -33,6 +33,7 @@
 #define AMQP_LEN		4
 /* what is read before it is known whose it is; lws takes 2048 at most */
 #define FIRST_MOST		1024
+/* those that are not lws's, and the listener */
 #define MOST_PEERS		1000
 #define LEAST_ALARM_MS		100
 
@@ -58,7 +59,7 @@ static const struct lws_http_mount page = {
 struct peer {
 	struct alarm		alarm;
 	pn_raw_connection_t	*raw;
-	struct raw_amqp	*amqp;		/* NULL: it is not known yet */
+	struct raw_amqp		*amqp;		/* NULL: it is not known yet */
 	size_t			len;
 	char			first[FIRST_MOST];
 };
@@ -69,8 +70,10 @@ static void
 accept_one(pn_listener_t *listener)
 {
 	pn_raw_connection_t *raw = pn_raw_connection();
-	struct peer *peer = calloc(1, sizeof(*peer));
+	struct peer *peer = NULL;
 
+	if (serving.own < MOST_PEERS)
+		peer = calloc(1, sizeof(*peer));
 	if (peer) {
 		peer->raw = raw;
 		serving.own++;
@@ -138,7 +141,7 @@ look(struct peer *peer)
 		.capacity	= (uint32_t)(FIRST_MOST - peer->len),
 	};
 
-	if (serving.stopping || serving.own > MOST_PEERS) {
+	if (serving.stopping) {
 		pn_raw_connection_close(peer->raw);
 	} else if (memcmp(peer->first, AMQP, n)) {
 		to_lws(peer);
@@ -196,7 +199,7 @@ raw_event(pn_raw_connection_t *raw, pn_event_type_t type)
 	struct peer *peer = pn_raw_connection_get_context(raw);
 
 	if (!peer) {
-		/* there was no memory for one; or it comes late */
+		/* there was no room for one; or it comes late */
 		pn_raw_connection_close(raw);
 		return;
 	}

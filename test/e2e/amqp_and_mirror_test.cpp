@@ -450,6 +450,21 @@ void it_stops_cleanly_with_connections_in_every_state() {
     }
 }
 
+void who_finds_no_place_is_hung_up_on() {
+    constexpr size_t kPlaces = 1000;
+    Program program;
+    const size_t descriptors = program.fd_count();
+    std::vector<TcpSocket> peers;
+    for (size_t i = 0; i < kPlaces; i++)
+        peers.emplace_back(program.amqp_port());
+    TcpSocket another(program.amqp_port());
+    CHECK_EQ(another.receive_to_end(), "");
+    peers.clear();
+    await("their places", [&] { return program.fd_count() == descriptors; });
+    program.connect()->close();
+    program.stop();
+}
+
 void a_port_in_use_is_one_clear_line() {
     Program program;
     check_refuses(PROGRAM, {"--port", std::to_string(program.amqp_port()), "--http-port", "0"}, 1,
@@ -493,6 +508,7 @@ int main() {
         E2E_TEST(what_is_no_amqp_ends_its_connection_only),
         E2E_TEST(the_page_is_served),
         E2E_TEST(it_stops_cleanly_with_connections_in_every_state),
+        E2E_TEST(who_finds_no_place_is_hung_up_on),
         E2E_TEST(a_port_in_use_is_one_clear_line),
         E2E_TEST(wrong_arguments_are_one_clear_line),
         E2E_TEST(help_goes_to_stdout),

@@ -328,6 +328,21 @@ void it_stops_cleanly_with_connections_in_every_state() {
     }
 }
 
+void who_finds_no_place_is_hung_up_on() {
+    constexpr size_t kPlaces = 999;
+    Program program;
+    const size_t descriptors = program.fd_count();
+    std::vector<TcpSocket> peers;
+    for (size_t i = 0; i < kPlaces; i++)
+        peers.emplace_back(program.port());
+    TcpSocket another(program.port());
+    CHECK_EQ(another.receive_to_end(), "");
+    peers.clear();
+    await("their places", [&] { return program.fd_count() == descriptors; });
+    program.connect()->close();
+    program.stop();
+}
+
 void a_port_in_use_is_one_clear_line() {
     Program program;
     check_refuses(PROGRAM, {"--port", std::to_string(program.port())}, 1,
@@ -367,6 +382,7 @@ int main() {
         E2E_TEST(a_message_that_is_too_long_is_rejected),
         E2E_TEST(a_peer_that_wants_heartbeats_gets_them),
         E2E_TEST(it_stops_cleanly_with_connections_in_every_state),
+        E2E_TEST(who_finds_no_place_is_hung_up_on),
         E2E_TEST(a_port_in_use_is_one_clear_line),
         E2E_TEST(wrong_arguments_are_one_clear_line),
         E2E_TEST(help_goes_to_stdout),

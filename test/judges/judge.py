@@ -54,10 +54,11 @@ class Server:
         if not select.select([self._child.stdout], [], [], PATIENCE_S)[0]:
             self._fail("is not ready")
         line = self._child.stdout.readline().decode()
-        match = re.fullmatch(r"ready: ((\w+)://localhost:(\d+)/)\n", line)
+        match = re.fullmatch(
+            r"ready: ((\w+)://localhost:(\d+)/)(?: amqp://localhost:(\d+)/)?\n", line)
         if not match:
             self._fail(f"said '{line}'")
-        self.url, self.scheme, port = match.groups()
+        self.url, self.scheme, port, self.amqp_port = match.groups()
         self.port = int(port)
 
     def __enter__(self):
