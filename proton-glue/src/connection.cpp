@@ -209,7 +209,8 @@ int Connection::ready() noexcept {
     // Who connects waits for WRITE; then it asks how it went.
     if (state_ == State::unreached)
         return hangup_told_ ? 0 : enabled & LWS_PROTON_WRITE ? LWS_PROTON_WRITE : LWS_PROTON_HANGUP;
-    const bool write = (enabled & LWS_PROTON_WRITE) && writable() && state_ != State::lost;
+    const bool write =
+        (enabled & LWS_PROTON_WRITE) && (state_ == State::lost ? kept_ : writable());
     // In turns: a protocol that always wants to write still reads.
     if (write && !wrote_last_)
         return LWS_PROTON_WRITE;
@@ -250,6 +251,8 @@ bool Connection::serve() noexcept {
         loop_.host_service(*this, events);
         if (!held())
             return false;
+        if (state_ == State::lost && events != LWS_PROTON_WRITE && unread == rx_.used())
+            kept_ = true;
         if (events != LWS_PROTON_READ || state != state_ || enabled != enabled_ ||
             unread != rx_.used() || unsent != tx_.used() || pending != loop_.host_pending(*this))
             read_stalled_ = false;
