@@ -207,14 +207,15 @@ void a_lost_connection_is_hung_up_once_to_lws_that_does_not_read(DriverLoop &loo
     Driver driver(loop);
     driver.wsi().closes_at_end = false;
     driver.wsi().disable(LWS_PROTON_READ);
-    driver.wsi().enable(LWS_PROTON_WRITE);  // which it can not any more
+    driver.wsi().enable(LWS_PROTON_WRITE);
     driver.write_close();
     for (int i = 0; i < 5; i++) {
         driver.service();
         turn(loop);
     }
-    CHECK_EQ(driver.wsi().calls.size(), 1u);
-    CHECK_EQ(driver.wsi().calls[0], int(LWS_PROTON_HANGUP));
+    const std::vector<int> &calls = driver.wsi().calls;
+    CHECK_EQ(calls[0], int(LWS_PROTON_HANGUP));
+    CHECK_EQ(std::count(calls.begin(), calls.end(), int(LWS_PROTON_HANGUP)), 1);
     driver.wsi().close();
     check_is_over(driver);
 }
