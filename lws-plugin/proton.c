@@ -159,7 +159,7 @@ proton_after(void *user, int tsi)
 {
 	struct lws_context *cx = (struct lws_context *)user;
 	struct lws_context_per_thread *pt = &cx->pt[tsi];
-	lws_usec_t us;
+	lws_usec_t now, us;
 
 	if (cx->being_destroyed)
 		goto destroying;
@@ -175,13 +175,14 @@ proton_after(void *user, int tsi)
 
 	pt->inside_lws_service = 1;
 	lws_pt_lock(pt, __func__);
+	now = lws_now_usecs();
 	us = __lws_sul_service_ripe(pt->pt_sul_owner, LWS_COUNT_PT_SUL_OWNERS,
-				    lws_now_usecs());
+				    now);
 	lws_pt_unlock(pt);
 	pt->inside_lws_service = 0;
 
 	if (!cx->being_destroyed)
-		return us ? us : -1;
+		return us ? now + us : INT64_MAX;
 
 destroying:
 	/* asked for by a callback: the service that called us goes on with it */
@@ -190,7 +191,7 @@ destroying:
 		__atomic_or_fetch(&cx_to_priv_proton(cx)->state, PROTON_DESTROY,
 				  __ATOMIC_ACQ_REL);
 
-	return -1;
+	return INT64_MAX;
 }
 
 static void

@@ -34,8 +34,8 @@ typedef struct lws_proton_host {
 	size_t (*pending)(void *user, struct lws_proton_conn *c);
 	/*
 	 * A visit to tsi ends: serves what lws has that no event announces, due
-	 * timers among it.  Returns the microseconds until the next deadline,
-	 * -1 if there is none.
+	 * timers among it.  Returns the next deadline in microseconds of
+	 * CLOCK_MONOTONIC, INT64_MAX if there is none.
 	 */
 	int64_t (*after)(void *user, int tsi);
 	/*

@@ -79,8 +79,7 @@ Loop::Serving Loop::begin(int tsi) noexcept {
 
 void Loop::end(Serving before) noexcept {
     Pt &pt = *pts_[serving_.tsi];
-    const int64_t next = host_->after(user_, serving_.tsi);
-    const int64_t deadline = next < 0 ? kNever : now_us() + next;
+    const int64_t deadline = host_->after(user_, serving_.tsi);
     pt.deadline = deadline;
     serving_ = before;
     if (!draining_)
@@ -188,7 +187,7 @@ void Loop::retire() noexcept {
     static const lws_proton_host_t kNobody = {
         [](void *, lws_proton_conn *, int) {},
         [](void *, lws_proton_conn *) -> size_t { return 0; },
-        [](void *, int) -> int64_t { return -1; },
+        [](void *, int) -> int64_t { return kNever; },
         nullptr,  // every lookup was cancelled
         nullptr,
         nullptr,

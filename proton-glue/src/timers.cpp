@@ -66,7 +66,7 @@ void Timers::leave(Loop &loop) noexcept {
     }
 }
 
-void Timers::arm(int64_t deadline) noexcept {
+void Timers::arm_earlier(int64_t deadline) noexcept {
     Lock lock(mutex_);
     arm_locked(deadline);
 }

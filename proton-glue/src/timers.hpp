@@ -3,6 +3,7 @@
 
 #include "mutex.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -41,8 +42,14 @@ public:
     void join(Loop &loop);
     void leave(Loop &loop) noexcept;
 
-    // Proton's timeout is to come at `deadline` or before.
-    void arm(int64_t deadline) noexcept;
+    // Proton's timeout is to come at `deadline` or before. Who calls has noted the deadline where
+    // Loop::on_timeout() looks for it.
+    void arm(int64_t deadline) noexcept {
+        // Nearly always it is already. expire() forgets armed_ before the loops look at their
+        // deadlines: either this sees it forgotten, or they see this deadline.
+        if (deadline < armed_)
+            arm_earlier(deadline);
+    }
 
     // The application's own timeout; kNever: none.
     void set_application(int64_t deadline) noexcept;
@@ -54,11 +61,12 @@ public:
     size_t held() noexcept;
 
 private:
+    void arm_earlier(int64_t deadline) noexcept;
     void arm_locked(int64_t deadline) noexcept LWS_PROTON_REQUIRES(mutex_);
 
     pn_proactor_t *const proactor_;
     Mutex mutex_{Rank::leaf};
-    int64_t armed_ LWS_PROTON_GUARDED_BY(mutex_) = kNever;
+    std::atomic<int64_t> armed_{kNever};  // changes under mutex_
     int64_t application_ LWS_PROTON_GUARDED_BY(mutex_) = kNever;
     std::vector<Loop *> loops_ LWS_PROTON_GUARDED_BY(mutex_);
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "lws_proton_host.h"
+#include "timers.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -163,7 +164,7 @@ public:
     std::vector<std::unique_ptr<Wsi>> wsis;
     std::function<void(Wsi &)> on_adopt;
     std::function<size_t(Wsi &)> on_pending;
-    std::function<int64_t(int tsi)> on_after;
+    std::function<int64_t(int tsi)> on_after;  // µs from now; < 0: no deadline
     std::function<void(void *cookie, int error, const addrinfo *)> on_resolved;
     std::vector<std::string> log;
     size_t destroys = 0;
@@ -187,7 +188,8 @@ private:
     }
 
     static int64_t after(void *user, int tsi) {
-        return self(user).on_after ? self(user).on_after(tsi) : -1;
+        const int64_t next = self(user).on_after ? self(user).on_after(tsi) : -1;
+        return next < 0 ? INT64_MAX : lws_proton::now_us() + next;
     }
 
     static void write_log(void *user, int, const char *line) { self(user).log.emplace_back(line); }
