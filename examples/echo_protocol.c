@@ -16,6 +16,12 @@
  * the payload, and what brings the next piece into alignment.
  */
 #define QUEUE_SIZE	(64 * 1024)
+/*
+ * It begins small: what is taken and freed with each message is not to move the
+ * end of the heap.  Not with permessage-deflate, which goes on reading from it
+ * when it grows.
+ */
+#define QUEUE_FIRST	4096
 
 struct piece {
 	uint16_t		len;
@@ -36,7 +42,7 @@ struct piece {
 
 /*
  * Stock lws, under TLS, passes on all that one read inflates to: up to 1032
- * times ECHO_PIECE.  Only then does a queue grow, and not beyond this.
+ * times ECHO_PIECE.  Only then does a queue grow further, and not beyond this.
  */
 #define QUEUE_MOST		(256 * QUEUE_SIZE)
 
@@ -51,6 +57,7 @@ struct queue {
 
 struct session {
 	struct queue		*queue;		/* NULL: nothing is held */
+	uint8_t			deflate;
 	uint8_t			rx_stopped;
 	uint8_t			mid_message;	/* its first piece was written */
 };
@@ -103,22 +110,26 @@ stop_rx(struct lws *wsi, struct session *s, int stop)
 
 /* the queue with this much room at its tail; NULL: the old one stays */
 static struct queue *
-make_room(struct queue *q, size_t room)
+make_room(const struct session *s, size_t room)
 {
-	size_t size = q ? q->size : QUEUE_SIZE;
-	struct queue *n;
+	size_t size = s->deflate ? QUEUE_SIZE : QUEUE_FIRST, used = 0;
+	struct queue *q = s->queue, *n;
 
 	if (q) {
 		memmove(q->bytes, q->bytes + q->head, q->tail - q->head);
 		q->tail -= q->head;
 		q->written -= q->head;
 		q->head = 0;
-		if (room <= size - q->tail)
+		used = q->tail;
+		size = q->size;
+		if (room <= size - used)
 			return q;
-		size *= 2;
-		if (size > QUEUE_MOST)
-			return NULL;
 	}
+
+	while (room > size - used)
+		size *= 2;
+	if (size > QUEUE_MOST)
+		return NULL;
 
 	n = realloc(q, sizeof(*q) + size);
 	if (n && !q)
@@ -134,6 +145,7 @@ receive(struct lws *wsi, struct session *s, const void *in, size_t len)
 {
 	int final = lws_is_final_fragment(wsi);
 	struct queue *q = s->queue;
+	int first = !q;
 	struct piece *piece;
 
 	/* this says nothing: the message goes on */
@@ -141,7 +153,7 @@ receive(struct lws *wsi, struct session *s, const void *in, size_t len)
 		return 0;
 
 	if (!q || PIECE_ROOM(len) > q->size - q->tail) {
-		q = make_room(q, PIECE_ROOM(len));
+		q = make_room(s, PIECE_ROOM(len));
 		if (!q) {
 			lwsl_wsi_err(wsi, "no room for what was received");
 			return -1;
@@ -159,7 +171,9 @@ receive(struct lws *wsi, struct session *s, const void *in, size_t len)
 
 	if (q->tail - q->head > QUEUE_FULL)
 		stop_rx(wsi, s, 1);
-	lws_callback_on_writable(wsi);
+	/* with a queue it has been asked for */
+	if (first)
+		lws_callback_on_writable(wsi);
 
 	return 0;
 }
@@ -180,7 +194,13 @@ write_queued(struct lws *wsi, struct session *s)
 	 */
 	q->head = q->written;
 
-	while (q->written != q->tail && !lws_send_pipe_choked(wsi)) {
+	/* over HTTP/2 lws calls without credit to write with, too */
+	if (lws_get_network_wsi(wsi) != wsi && lws_send_pipe_choked(wsi)) {
+		lws_callback_on_writable(wsi);
+		return 0;
+	}
+
+	while (q->written != q->tail) {
 		q->head = q->written;
 		piece = (struct piece *)(q->bytes + q->written);
 		q->written += PIECE_ROOM(piece->len);
@@ -193,9 +213,13 @@ write_queued(struct lws *wsi, struct session *s)
 		if (lws_write(wsi, (uint8_t *)piece + PIECE_HEAD, piece->len,
 			      (enum lws_write_protocol)flags) < 0)
 			return -1;
+		/* one could be written, or lws had not called: another? */
+		if (q->written != q->tail && lws_send_pipe_choked(wsi))
+			break;
 	}
 
-	if (q->written == q->tail && !lws_send_pipe_choked(wsi)) {
+	if (q->written == q->tail &&
+	    (!s->deflate || !lws_send_pipe_choked(wsi))) {
 		free(q);
 		s->queue = NULL;
 		stop_rx(wsi, s, 0);
@@ -222,9 +246,9 @@ echo_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 
 	case LWS_CALLBACK_ESTABLISHED:
 		memset(s, 0, sizeof(*s));
-		/* as powers of two: ECHO_PIECE; no effect without the extension */
-		lws_set_extension_option(wsi, "permessage-deflate",
-					 "rx_buf_size", "13");
+		/* as powers of two: ECHO_PIECE; fails without the extension */
+		s->deflate = !lws_set_extension_option(wsi,
+				"permessage-deflate", "rx_buf_size", "13");
 		lws_set_extension_option(wsi, "permessage-deflate",
 					 "tx_buf_size", "13");
 		return 0;
