@@ -194,6 +194,28 @@ destroying:
 	return INT64_MAX;
 }
 
+static int64_t
+proton_deadline(void *user, int tsi)
+{
+	struct lws_context_per_thread *pt =
+				&((struct lws_context *)user)->pt[tsi];
+	int64_t next = INT64_MAX;
+	int n;
+
+	lws_pt_lock(pt, __func__);
+	for (n = 0; n < LWS_COUNT_PT_SUL_OWNERS; n++) {
+		struct lws_dll2 *d = lws_dll2_get_head(&pt->pt_sul_owner[n]);
+		lws_sorted_usec_list_t *sul = lws_container_of(d,
+						lws_sorted_usec_list_t, list);
+
+		if (d && sul->us < next)
+			next = sul->us;
+	}
+	lws_pt_unlock(pt);
+
+	return next;
+}
+
 static void
 proton_resolved(void *user, void *cookie, int error, struct addrinfo *result)
 {
@@ -242,6 +264,7 @@ static const lws_proton_host_t proton_host = {
 	/* service */		proton_service,
 	/* pending */		proton_pending,
 	/* after */		proton_after,
+	/* deadline */		proton_deadline,
 	/* resolved */		proton_resolved,
 	/* destroy */		proton_destroy,
 	/* log */		proton_log,

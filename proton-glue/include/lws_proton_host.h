@@ -23,9 +23,9 @@ extern "C" {
 #endif
 
 /*
- * All but log() are called with the pt serialized: one thread at a time for each
- * tsi, but not always the same thread.  log() comes from any thread, with or
- * without a pt, and must not call into the loop.
+ * All but deadline() and log() are called with the pt serialized: one thread at a
+ * time for each tsi, but not always the same thread.  Those two come from any
+ * thread, with or without a pt, and must not call into the loop.
  */
 typedef struct lws_proton_host {
 	/* c is ready for events (LWS_PROTON_READ ...); c->wsi is not NULL */
@@ -38,6 +38,10 @@ typedef struct lws_proton_host {
 	 * CLOCK_MONOTONIC, INT64_MAX if there is none.
 	 */
 	int64_t (*after)(void *user, int tsi);
+	/*
+	 * The next deadline alone, as after() returns it.
+	 */
+	int64_t (*deadline)(void *user, int tsi);
 	/*
 	 * A lookup that was not cancelled has ended: `error` as getaddrinfo()
 	 * returns it, `result` (to be freed with freeaddrinfo()) if that is 0.

@@ -242,7 +242,7 @@ bool Connection::serve() noexcept {
         const State state = state_;
         const int enabled = enabled_;
         const uint32_t unread = rx_.used(), unsent = tx_.used();
-        const size_t pending = loop_.host_pending(*this);
+        const size_t pending = events == LWS_PROTON_READ ? loop_.host_pending(*this) : 0;
         if (events == LWS_PROTON_HANGUP || state_ == State::unreached)
             hangup_told_ = true;
         wrote_last_ = events == LWS_PROTON_WRITE;

@@ -188,6 +188,7 @@ void Loop::retire() noexcept {
         [](void *, lws_proton_conn *, int) {},
         [](void *, lws_proton_conn *) -> size_t { return 0; },
         [](void *, int) -> int64_t { return kNever; },
+        nullptr,  // nobody takes a turn
         nullptr,  // every lookup was cancelled
         nullptr,
         nullptr,
@@ -222,7 +223,8 @@ bool Loop::drain() noexcept {
 void Loop::turn(int tsi, bool wait) noexcept {
     Pt &pt = *pts_[tsi];
     // The program may have set a timer since the last turn, as it may between poll()s.
-    { Visit visit(*this, tsi); }
+    if (host_->deadline(user_, tsi) < pt.deadline)
+        Visit visit(*this, tsi);
     // A timer may have woken another pt.
     settle();
     // First waiting, then the look at returning: who passes an interrupt on looks the other way

@@ -143,10 +143,15 @@ void only_the_pt_that_is_due_is_visited(ScriptedLoop &s) {
 }
 
 void a_timer_that_was_set_between_two_turns_is_armed_by_the_next(ScriptedLoop &s) {
+    int visits = 0;
+    s.host.on_after = [&](int) { return visits++, 200 * kMs; };
+    turn(s, 0, false);
+    CHECK_EQ(visits, 0);
     s.proton.timeouts.clear();
-    s.host.on_after = [](int) { return 200 * kMs; };
-    turn(s, 0, true);
+    s.host.new_deadline = 200 * kMs;
+    turn(s, 0, false);
     CHECK_EQ(s.proton.timeouts.front(), 200u);
+    CHECK_EQ(visits, 1);
 }
 
 // Wakes.

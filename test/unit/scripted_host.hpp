@@ -165,6 +165,7 @@ public:
     std::function<void(Wsi &)> on_adopt;
     std::function<size_t(Wsi &)> on_pending;
     std::function<int64_t(int tsi)> on_after;  // µs from now; < 0: no deadline
+    int64_t new_deadline = -1;                 // the same, set while nothing is served
     std::function<void(void *cookie, int error, const addrinfo *)> on_resolved;
     std::vector<std::string> log;
     size_t destroys = 0;
@@ -188,8 +189,13 @@ private:
     }
 
     static int64_t after(void *user, int tsi) {
-        const int64_t next = self(user).on_after ? self(user).on_after(tsi) : -1;
-        return next < 0 ? INT64_MAX : lws_proton::now_us() + next;
+        return self(user).on_after ? at(self(user).on_after(tsi)) : INT64_MAX;
+    }
+
+    static int64_t deadline(void *user, int) { return at(self(user).new_deadline); }
+
+    static int64_t at(int64_t from_now) {
+        return from_now < 0 ? INT64_MAX : lws_proton::now_us() + from_now;
     }
 
     static void write_log(void *user, int, const char *line) { self(user).log.emplace_back(line); }
@@ -203,7 +209,7 @@ private:
 
     static void destroy(void *user) { self(user).destroys++; }
 
-    const lws_proton_host_t table_ = {service, pending, after, resolved, destroy, write_log};
+    const lws_proton_host_t table_ = {service, pending, after, deadline, resolved, destroy, write_log};
 };
 
 }  // namespace scripted
