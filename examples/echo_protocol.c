@@ -17,11 +17,11 @@
  */
 #define QUEUE_SIZE	(64 * 1024)
 /*
- * It begins small: what is taken and freed with each message is not to move the
- * end of the heap.  Not with permessage-deflate, which goes on reading from it
+ * It begins small, since it is taken and freed with each message: malloc() keeps
+ * such sizes at hand.  Not with permessage-deflate, which goes on reading from it
  * when it grows.
  */
-#define QUEUE_FIRST	4096
+#define QUEUE_FIRST	960
 
 struct piece {
 	uint16_t		len;
@@ -127,7 +127,7 @@ make_room(const struct session *s, size_t room)
 	}
 
 	while (room > size - used)
-		size *= 2;
+		size *= size < QUEUE_SIZE / 4 ? 4 : 2;
 	if (size > QUEUE_MOST)
 		return NULL;
 
