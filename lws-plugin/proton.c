@@ -125,7 +125,7 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 		c->ops->enable(c, 1, LWS_PROTON_READ);
 }
 
-static size_t
+static int64_t
 proton_pending(void *user, struct lws_proton_conn *c)
 {
 	struct lws *wsi = c->wsi;
@@ -136,7 +136,7 @@ proton_pending(void *user, struct lws_proton_conn *c)
 	/* not a size, but it changes as it is drained */
 
 	if (proton_rx_ext_drains(wsi))
-		return 1u + wsi_to_priv_proton(wsi)->drained;
+		return 1 + wsi_to_priv_proton(wsi)->drained;
 
 	if (lwsi_state(wsi) == LRS_DEFERRING_ACTION)
 		return 0;
@@ -147,11 +147,15 @@ proton_pending(void *user, struct lws_proton_conn *c)
 		size_t n = lws_plat_proton_ssl_pending(wsi->tls.ssl);
 
 		if (n)
-			return n;
+			return (int64_t)n;
 	}
 #endif
 
-	return proton_pipelined(wsi) ? 0 : lws_buflist_total_len(&wsi->buflist);
+	if (!wsi->buflist)
+		return -1;
+
+	return proton_pipelined(wsi) ? 0 :
+			(int64_t)lws_buflist_total_len(&wsi->buflist);
 }
 
 static int64_t

@@ -30,8 +30,11 @@ extern "C" {
 typedef struct lws_proton_host {
 	/* c is ready for events (LWS_PROTON_READ ...); c->wsi is not NULL */
 	void (*service)(void *user, struct lws_proton_conn *c, int events);
-	/* how much received data lws itself holds for c and could use now */
-	size_t (*pending)(void *user, struct lws_proton_conn *c);
+	/*
+	 * How much received data lws itself holds for c and could use now; -1:
+	 * it holds none, and will not before service() is called for c again.
+	 */
+	int64_t (*pending)(void *user, struct lws_proton_conn *c);
 	/*
 	 * A visit to tsi ends: serves what lws has that no event announces, due
 	 * timers among it.  Returns the next deadline in microseconds of

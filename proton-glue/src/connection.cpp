@@ -5,6 +5,7 @@
 #include "lws_proton.h"
 
 #include <cerrno>
+#include <utility>
 
 namespace lws_proton {
 
@@ -40,12 +41,24 @@ const lws_proton_conn_ops Connection::kOps = {
 Connection::Connection(Loop &loop, int tsi_, State state) noexcept
     : lws_proton_conn{&kOps, nullptr, tsi_}, loop_(loop), windows_(loop.windows()),
       rx_(loop.pool()), tx_(loop.pool()), state_(state) {
-    loop_.connection_born(tsi);
+    loop_.connection_born();
+    count();
 }
 
 Connection::~Connection() {
     loop_.adopt_no_more(*this);
-    loop_.connection_died(tsi);
+    uncount();
+    loop_.connection_died();
+}
+
+void Connection::count() noexcept {
+    if (!std::exchange(counted_, true))
+        loop_.count(tsi);
+}
+
+void Connection::uncount() noexcept {
+    if (std::exchange(counted_, false))
+        loop_.uncount(tsi);
 }
 
 void Connection::on(Event event) noexcept {
@@ -176,6 +189,8 @@ int Connection::close() noexcept {
         loop_.check_thread(tsi);
     wsi = nullptr;
     enabled_ = 0;
+    // lws has room for another in its pt, however long this one lingers.
+    uncount();
     on(tx_.used() ? Event::close_unsent : Event::close);
     return 0;
 }
@@ -223,12 +238,22 @@ int Connection::ready() noexcept {
         if ((state_ == State::peer_closed || state_ == State::half_gone) &&
             !(enabled & LWS_PROTON_WRITE))
             return LWS_PROTON_READ;
-        if (loop_.host_pending(*this))
+        if (pending() > 0)
             return LWS_PROTON_READ;
     }
     if (write)
         return LWS_PROTON_WRITE;
     return state_ == State::lost && !hangup_told_ ? LWS_PROTON_HANGUP : 0;
+}
+
+// Asks lws only when the answer can have changed: a connection of many may be far from any cache.
+int64_t Connection::pending() noexcept {
+    if (nothing_pending_)
+        return -1;
+    const int64_t pending = loop_.host_pending(*this);
+    if (pending < 0)
+        nothing_pending_ = true;
+    return pending;
 }
 
 bool Connection::serve() noexcept {
@@ -242,19 +267,20 @@ bool Connection::serve() noexcept {
         const State state = state_;
         const int enabled = enabled_;
         const uint32_t unread = rx_.used(), unsent = tx_.used();
-        const size_t pending = events == LWS_PROTON_READ ? loop_.host_pending(*this) : 0;
+        const int64_t held_by_lws = events == LWS_PROTON_READ ? pending() : 0;
         if (events == LWS_PROTON_HANGUP || state_ == State::unreached)
             hangup_told_ = true;
         wrote_last_ = events == LWS_PROTON_WRITE;
         // First, because lws may enable READ while it is called.
         read_stalled_ = events == LWS_PROTON_READ;
+        nothing_pending_ = false;
         loop_.host_service(*this, events);
         if (!held())
             return false;
         if (state_ == State::lost && events != LWS_PROTON_WRITE && unread == rx_.used())
             kept_ = true;
         if (events != LWS_PROTON_READ || state != state_ || enabled != enabled_ ||
-            unread != rx_.used() || unsent != tx_.used() || pending != loop_.host_pending(*this))
+            unread != rx_.used() || unsent != tx_.used() || held_by_lws != pending())
             read_stalled_ = false;
     }
     return held() && ready();

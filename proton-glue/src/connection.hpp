@@ -87,6 +87,10 @@ protected:
     // it is in its turn.
     void disconnected(bool failed) noexcept;
 
+    // Counts in its pt from now on, where new connections are to go where the fewest are; or no more.
+    void count() noexcept;
+    void uncount() noexcept;
+
     bool in_turn() const noexcept { return current_ == this; }
     // lws may take, or wants to give, no more.
     bool readable_state() const noexcept {
@@ -125,9 +129,12 @@ private:
     void enable(bool start, int events) noexcept;
 
     int ready() noexcept;
+    int64_t pending() noexcept;
     bool writable() const noexcept;
 
     static thread_local Connection *current_;
+
+    bool counted_ = false;
 
     // Changes in a Turn only; kick(), of any thread, reads it.
     std::atomic<State> state_;
@@ -139,6 +146,7 @@ private:
     bool wrote_last_ = false;  // lws was last called for WRITE
     // lws was called for READ and took nothing: it cannot now. Calling again would spin.
     std::atomic<bool> read_stalled_{false};
+    bool nothing_pending_ = false;  // lws holds nothing that it received and has not used
     std::atomic<int> enabled_{0};
 };
 

@@ -186,7 +186,7 @@ void Loop::leave() noexcept {
 void Loop::retire() noexcept {
     static const lws_proton_host_t kNobody = {
         [](void *, lws_proton_conn *, int) {},
-        [](void *, lws_proton_conn *) -> size_t { return 0; },
+        [](void *, lws_proton_conn *) -> int64_t { return 0; },
         [](void *, int) -> int64_t { return kNever; },
         nullptr,  // nobody takes a turn
         nullptr,  // every lookup was cancelled
@@ -264,8 +264,6 @@ void Loop::set_wake(void (*wake)(void *), void *context) noexcept {
 
 bool Loop::serve(pn_event_batch_t *batch, pn_event_t *event) noexcept {
     if (pn_raw_connection_t *raw = pn_event_raw_connection(event)) {
-        if (!RawConnection::ours(raw))
-            return false;
         if (RawConnection *connection = RawConnection::of(raw)) {
             Loop &loop = connection->loop();
             loop.hold();
@@ -273,6 +271,8 @@ bool Loop::serve(pn_event_batch_t *batch, pn_event_t *event) noexcept {
             loop.settle();
             loop.drop();
         } else {
+            if (!RawConnection::ours(raw))
+                return false;
             pn_raw_connection_close(raw);
             while (pn_event_batch_next(batch)) {
             }
@@ -527,15 +527,13 @@ int Loop::idlest() const noexcept {
     return static_cast<int>(least - pts_.begin());
 }
 
-void Loop::connection_born(int tsi) noexcept {
+void Loop::connection_born() noexcept {
     hold();
     connections_++;
-    count(tsi);
 }
 
-void Loop::connection_died(int tsi) noexcept {
+void Loop::connection_died() noexcept {
     connections_--;
-    uncount(tsi);
     drop_not_last();
 }
 

@@ -137,15 +137,15 @@ public:
     void host_service(lws_proton_conn &c, int events) noexcept {
         host_->service(user_, &c, events);
     }
-    size_t host_pending(lws_proton_conn &c) noexcept { return host_->pending(user_, &c); }
+    int64_t host_pending(lws_proton_conn &c) noexcept { return host_->pending(user_, &c); }
     void log(int level, const char *line) noexcept { log_(user_, level, line); }
 
     // The pt with the fewest connections.
     int idlest() const noexcept;
 
     // Of a connection's life.
-    void connection_born(int tsi) noexcept;
-    void connection_died(int tsi) noexcept;
+    void connection_born() noexcept;
+    void connection_died() noexcept;
     // It counts in pt `tsi`, from now on or no more.
     void count(int tsi) noexcept;
     void uncount(int tsi) noexcept;

@@ -145,10 +145,9 @@ void RawConnection::batch(pn_event_batch_t *batch, pn_event_t *event) noexcept {
     // lws's listening wsi belongs to pt 0, the new connection to its own: both have to stand still.
     // Its own is chosen only now, since it may have waited; meanwhile it does not count.
     if (listener_) {
-        if (!accept_links.listed)
-            loop_.uncount(tsi);
+        uncount();
         tsi = loop_.idlest();
-        loop_.count(tsi);
+        count();
     }
     std::optional<Loop::Visit> accepting;
     if (listener_ && tsi != 0)
@@ -170,8 +169,8 @@ void RawConnection::batch(pn_event_batch_t *batch, pn_event_t *event) noexcept {
         }
         event = pn_event_batch_next(batch);
     }
-    if (listener_ && accept_links.listed)
-        loop_.uncount(tsi);
+    if (listener_)
+        uncount();
     if (more)
         kick();
 }

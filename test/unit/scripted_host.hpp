@@ -163,7 +163,7 @@ public:
 
     std::vector<std::unique_ptr<Wsi>> wsis;
     std::function<void(Wsi &)> on_adopt;
-    std::function<size_t(Wsi &)> on_pending;
+    std::function<int64_t(Wsi &)> on_pending;
     std::function<int64_t(int tsi)> on_after;  // µs from now; < 0: no deadline
     int64_t new_deadline = -1;                 // the same, set while nothing is served
     std::function<void(void *cookie, int error, const addrinfo *)> on_resolved;
@@ -184,7 +184,7 @@ private:
         wsi->on_service(*wsi, events);
     }
 
-    static size_t pending(void *user, lws_proton_conn *c) {
+    static int64_t pending(void *user, lws_proton_conn *c) {
         return c->wsi && self(user).on_pending ? self(user).on_pending(*Wsi::of(c)) : 0;
     }
 
