@@ -29,6 +29,7 @@
 #include "program.h"
 #include "threads.h"
 
+#define PTS_A_THREAD		4
 #define DEFAULT_PORT		7682
 
 struct loop {
@@ -260,6 +261,17 @@ main(int argc, char **argv)
 	info.port		= o.port;
 	info.iface		= "127.0.0.1";
 	info.count_threads	= o.threads;
+	serving.threads		= (int)o.threads;
+#if defined(LWS_PROTON)
+	/*
+	 * Any thread serves any pt, and waits while another is in it: with more
+	 * pts they seldom meet
+	 */
+	if (o.threads > 1)
+		info.count_threads *= PTS_A_THREAD;
+	if (info.count_threads > LWS_MAX_SMP)
+		info.count_threads = LWS_MAX_SMP;
+#endif
 	info.pt_serv_buf_size	= ECHO_PIECE;
 	info.protocols		= o.broadcast ? broadcast_protocols :
 						echo_protocols;

@@ -34,7 +34,9 @@
  * Threads: lws divides its connections among service threads, "pts", numbered
  * by tsi.  Whatever calls into lws for a connection holds the serialization of
  * its pt, so one thread at a time is inside lws for each pt, though not always
- * the same thread.  A call from the wrong place may stand still or corrupt
+ * the same thread.  A thread that gets an event of a pt that another is in waits
+ * for it: give info.count_threads several pts (four, say) for each thread that
+ * serves, so that they seldom meet.  A call from the wrong place may stand still or corrupt
  * memory; a library that was built with assertions ends there: inside a callback,
  * where that is forbidden, and, on an application's proactor, where a connection
  * is read, written or closed without its pt.

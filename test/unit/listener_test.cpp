@@ -360,6 +360,20 @@ void connections_go_to_the_idlest_pt(ScriptedLoop &s) {
     CHECK(served == std::vector<int>({0, 1, 0, 1, 1}));
 }
 
+void one_that_lingers_makes_room_in_its_pt(ScriptedLoop &s) {
+    std::vector<int> served;
+    s.host.on_adopt = [&](Wsi &w) { served.push_back(w.conn->tsi); };
+    s.connect();
+    auto [raw, second] = s.connect();
+    raw.peer_takes = 0;
+    second.send("never read");
+    second.close();
+    s.run();
+    CHECK_EQ(s.stats().lingering, 1u);
+    s.connect();
+    CHECK(served == std::vector<int>({0, 1, 1}));
+}
+
 void a_connection_is_offered_with_both_pts_standing_still(ScriptedLoop &s) {
     s.connect();
     std::vector<int> visits;  // as they end
@@ -423,6 +437,7 @@ int main() {
         PROTON_TEST(no_memory_for_a_raw_connection_ends_the_listening),
         PROTON_TEST(no_memory_for_a_connection_refuses_it),
         PROTON_TEST_TWO_PTS(connections_go_to_the_idlest_pt),
+        PROTON_TEST_TWO_PTS(one_that_lingers_makes_room_in_its_pt),
         PROTON_TEST_TWO_PTS(a_connection_is_offered_with_both_pts_standing_still),
         PROTON_TEST_TWO_PTS(a_connection_is_offered_and_served_on_its_own_pt),
     };
