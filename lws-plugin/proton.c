@@ -138,6 +138,12 @@ proton_pending(void *user, struct lws_proton_conn *c)
 	if (proton_rx_ext_drains(wsi))
 		return 1 + wsi_to_priv_proton(wsi)->drained;
 
+#if defined(LWS_ROLE_WS) && !defined(LWS_WITHOUT_EXTENSIONS)
+	/* it will, once tx is drained */
+	if (wsi->ws && wsi->ws->rx_draining_ext)
+		return 0;
+#endif
+
 	if (lwsi_state(wsi) == LRS_DEFERRING_ACTION)
 		return 0;
 

@@ -36,7 +36,8 @@
  * its pt, so one thread at a time is inside lws for each pt, though not always
  * the same thread.  A thread that gets an event of a pt that another is in waits
  * for it: give info.count_threads several pts (four, say) for each thread that
- * serves, so that they seldom meet.  A call from the wrong place may stand still or corrupt
+ * serves, so that they seldom meet.  (Of those without a service thread, set
+ * timers in callbacks only.)  A call from the wrong place may stand still or corrupt
  * memory; a library that was built with assertions ends there: inside a callback,
  * where that is forbidden, and, on an application's proactor, where a connection
  * is read, written or closed without its pt.
@@ -103,6 +104,8 @@ typedef struct pn_raw_connection_t pn_raw_connection_t;
  * peer has taken none of it for this long (ms), about as long as Linux holds out
  * for one whose bytes are all in the kernel; and of more than
  * LWS_PROTON_LINGER_MAX those that have waited longest.  None is refused then.
+ * What it takes is noticed by whole buffers, which are as long as the tx window:
+ * a window of MiB asks more of a slow reader.
  */
 #define LWS_PROTON_LINGER_ABORT_MS	60000
 /*

@@ -23,16 +23,17 @@ extern "C" {
 #endif
 
 /*
- * All but deadline() and log() are called with the pt serialized: one thread at a
- * time for each tsi, but not always the same thread.  Those two come from any
- * thread, with or without a pt, and must not call into the loop.
+ * All but log() are called with the pt serialized: one thread at a time for each
+ * tsi, but not always the same thread.  log() comes from any thread, with or
+ * without a pt, and must not call into the loop.
  */
 typedef struct lws_proton_host {
 	/* c is ready for events (LWS_PROTON_READ ...); c->wsi is not NULL */
 	void (*service)(void *user, struct lws_proton_conn *c, int events);
 	/*
 	 * How much received data lws itself holds for c and could use now; -1:
-	 * it holds none, and will not before service() is called for c again.
+	 * it holds none, and will not before service() is called for c, or c is
+	 * enabled or woken.
 	 */
 	int64_t (*pending)(void *user, struct lws_proton_conn *c);
 	/*
@@ -42,7 +43,8 @@ typedef struct lws_proton_host {
 	 */
 	int64_t (*after)(void *user, int tsi);
 	/*
-	 * The next deadline alone, as after() returns it.
+	 * The next deadline alone, as after() returns it.  Must not call into the
+	 * loop.
 	 */
 	int64_t (*deadline)(void *user, int tsi);
 	/*
@@ -113,7 +115,9 @@ lws_proton_loop_free(lws_proton_loop_t *loop);
  * One turn: waits for a batch of events (not if `wait` is 0) and serves it.
  * Also returns, with nothing served, after lws_proton_conn_ops.wake, and once
  * in LWS_PROTON_HEARTBEAT_MS so that a loop around it can look at its own
- * flags.  Each of the context's threads calls it with its own tsi.
+ * flags.  Each thread calls it with a tsi of its own; pts beyond those are served
+ * by whoever gets their events, but a timer that was set for one between two
+ * turns is not looked for.
  */
 LWS_PROTON_EXTERN void
 lws_proton_loop_turn(lws_proton_loop_t *loop, int tsi, int wait);

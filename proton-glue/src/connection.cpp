@@ -206,8 +206,12 @@ void Connection::enable(bool start, int events) noexcept {
     if (in_turn() || !(news || stalled))
         return;
     // Who serves this pt can tell whether there is anything to do; others must not look.
-    if (!loop_.serving(tsi) || ready())
-        kick();
+    if (loop_.serving(tsi)) {
+        ask_again();
+        if (!ready())
+            return;
+    }
+    kick();
 }
 
 bool Connection::writable() const noexcept {
@@ -273,11 +277,13 @@ bool Connection::serve() noexcept {
         wrote_last_ = events == LWS_PROTON_WRITE;
         // First, because lws may enable READ while it is called.
         read_stalled_ = events == LWS_PROTON_READ;
-        nothing_pending_ = false;
+        ask_again();
         loop_.host_service(*this, events);
         if (!held())
             return false;
-        if (state_ == State::lost && events != LWS_PROTON_WRITE && unread == rx_.used())
+        if (state_ == State::lost &&
+            (events == LWS_PROTON_HANGUP || (events == LWS_PROTON_READ && unread == rx_.used() &&
+                                             held_by_lws == pending())))
             kept_ = true;
         if (events != LWS_PROTON_READ || state != state_ || enabled != enabled_ ||
             unread != rx_.used() || unsent != tx_.used() || held_by_lws != pending())
@@ -288,6 +294,7 @@ bool Connection::serve() noexcept {
 
 void Connection::serve_orphan() noexcept {
     Turn turn(*this);
+    ask_again();
     if (serve())
         kick();
 }

@@ -87,6 +87,9 @@ protected:
     // it is in its turn.
     void disconnected(bool failed) noexcept;
 
+    // lws may hold something that it did not hold when it was last asked.
+    void ask_again() noexcept { nothing_pending_ = false; }
+
     // Counts in its pt from now on, where new connections are to go where the fewest are; or no more.
     void count() noexcept;
     void uncount() noexcept;

@@ -127,6 +127,7 @@ bool DriverConnection::service() noexcept {
         woken_ = false;
     }
     Turn turn(*this);
+    ask_again();
     const bool more = serve();
     if (!rx_.used() || letting_go())
         rx_.release();

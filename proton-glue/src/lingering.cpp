@@ -34,7 +34,7 @@ void Lingering::begin(Connection &c) noexcept {
     {
         Lock lock(mutex_);
         push(c);
-        if (count_ <= LWS_PROTON_LINGER_MAX)
+        if (count_ <= LWS_PROTON_LINGER_MAX || !RawConnection::proton_abort)
             return;
         Connection *first = list_.head();
         while (first && !abort(*first))

@@ -42,8 +42,8 @@ private:
 
     Loop &loop_;
     Mutex mutex_{Rank::lingering};
-    // First the one whose peer has taken nothing for longest. It is pulled before its transport
-    // lets go: what is here can be aborted.
+    // First the one whose peer has taken nothing for longest. It is pulled as its
+    // transport lets go; an abort in between does nothing.
     ConnectionList<&Connection::linger_links> list_ LWS_PROTON_GUARDED_BY(mutex_);
     std::atomic<size_t> count_{0};
     size_t stuck_ LWS_PROTON_GUARDED_BY(mutex_) = 0;  // of those, reported

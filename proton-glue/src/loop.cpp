@@ -223,8 +223,13 @@ bool Loop::drain() noexcept {
 void Loop::turn(int tsi, bool wait) noexcept {
     Pt &pt = *pts_[tsi];
     // The program may have set a timer since the last turn, as it may between poll()s.
-    if (host_->deadline(user_, tsi) < pt.deadline)
-        Visit visit(*this, tsi);
+    // (Who is in the pt looks itself when it leaves.)
+    if (pt.serial.try_lock()) {
+        const bool sooner = host_->deadline(user_, tsi) < pt.deadline;
+        pt.serial.unlock();
+        if (sooner)
+            Visit visit(*this, tsi);
+    }
     // A timer may have woken another pt.
     settle();
     // First waiting, then the look at returning: who passes an interrupt on looks the other way
@@ -444,7 +449,10 @@ void Loop::on_timeout(int64_t now) noexcept {
 
 // Without service threads of its own it has nobody to bring back.
 void Loop::beat(int64_t now) noexcept {
-    heartbeat_ = !foreign_ || lingering_.count() ? now + LWS_PROTON_HEARTBEAT_MS * kMs : kNever;
+    // Who begins to linger is counted before linger() looks at this: one of the two sees the other.
+    heartbeat_ = kNever;
+    if (!foreign_ || lingering_.count())
+        heartbeat_ = now + LWS_PROTON_HEARTBEAT_MS * kMs;
     timers_->arm(heartbeat_);
 }
 

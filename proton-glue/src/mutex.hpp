@@ -40,6 +40,13 @@ public:
         mutex_.lock();
         note(1);
     }
+    bool try_lock() LWS_PROTON_THREADS(try_acquire_capability(true)) {
+        check_order();
+        if (!mutex_.try_lock())
+            return false;
+        note(1);
+        return true;
+    }
     void unlock() LWS_PROTON_THREADS(release_capability()) {
         note(-1);
         mutex_.unlock();

@@ -183,6 +183,7 @@ void RawConnection::on_event(pn_event_t *event) noexcept {
         break;
     case PN_RAW_CONNECTION_WAKE:
         kicked_ = false;
+        ask_again();
         break;
     case PN_RAW_CONNECTION_READ:
     case PN_RAW_CONNECTION_WRITTEN:

@@ -58,11 +58,12 @@ void Timers::leave(Loop &loop) noexcept {
     // expire() may have passed over one. And with no loop left, the timeout is the application's.
     if (!loops_.empty())
         arm_locked(now_us());
-    else if (application_ == kNever)
-        pn_proactor_cancel_timeout(proactor_);
     else {
         armed_ = kNever;
-        arm_locked(application_);
+        if (application_ == kNever)
+            pn_proactor_cancel_timeout(proactor_);
+        else
+            arm_locked(application_);
     }
 }
 

@@ -251,6 +251,26 @@ void who_keeps_a_lost_connection_may_write_to_it(ScriptedLoop &s) {
     CHECK_EQ(s.stats().connections, 0u);
 }
 
+// What it holds itself, decrypted or inflated, is read to its end first.
+void who_reads_on_what_it_holds_is_not_asked_to_write(ScriptedLoop &s) {
+    auto [raw, wsi] = s.connect();
+    int64_t held = 5;
+    s.host.on_pending = [&](Wsi &) { return held; };
+    wsi.enable(LWS_PROTON_READ | LWS_PROTON_WRITE);
+    wsi.on_service = [&](Wsi &w, int events) {
+        if (events == LWS_PROTON_READ && --held == 0)
+            w.close();
+        else if (events == LWS_PROTON_WRITE && w.send("x") == -EPIPE)
+            w.close();
+    };
+    raw.peer_takes = 0;
+    wsi.send(pattern(kTx));
+    raw.peer_resets();
+    s.run();
+    CHECK(!wsi.conn);
+    CHECK_EQ(held, 0);
+}
+
 void a_hangup_is_told_once(ScriptedLoop &s) {
     auto [raw, wsi] = s.connect();
     wsi.closes_at_end = false;
@@ -420,6 +440,7 @@ int main() {
         PROTON_TEST(a_lost_connection_is_not_woken),
         PROTON_TEST(a_lost_connection_is_told_to_lws_again_when_it_asks),
         PROTON_TEST(who_keeps_a_lost_connection_may_write_to_it),
+        PROTON_TEST(who_reads_on_what_it_holds_is_not_asked_to_write),
         PROTON_TEST(a_hangup_is_told_once),
         PROTON_TEST(buffers_are_taken_back_before_the_disconnect_is_told),
         PROTON_TEST(what_was_received_with_the_loss_is_read_first),

@@ -276,6 +276,34 @@ void lws_that_takes_nothing_is_called_a_bounded_number_of_times(ScriptedLoop &s)
     CHECK_EQ(wsi.received, "unwanted");
 }
 
+void lws_is_asked_what_it_holds_only_when_that_can_have_changed(ScriptedLoop &s) {
+    auto [raw, wsi] = s.connect();
+    int asked = 0;
+    int64_t held = -1;
+    s.host.on_pending = [&](Wsi &) { return asked++, held; };
+    raw.peer_takes = 0;
+    wsi.send("x");
+    s.run();
+    asked = 0;
+    raw.peer_takes = SIZE_MAX;
+    s.run();
+    CHECK_EQ(asked, 0);
+
+    held = 5;
+    wsi.calls.clear();
+    wsi.on_service = [&](Wsi &, int) { held = -1; };
+    wsi.disable(LWS_PROTON_READ);
+    wsi.enable(LWS_PROTON_READ);
+    s.run();
+    CHECK(wsi.calls == std::vector<int>({LWS_PROTON_READ}));
+
+    held = 5;
+    wsi.conn->ops->wake(wsi.conn);
+    s.run();
+    CHECK_EQ(wsi.calls.size(), 2u);
+    CHECK_EQ(held, -1);
+}
+
 }  // namespace
 
 int main() {
@@ -299,6 +327,7 @@ int main() {
         PROTON_TEST(no_read_buffer_is_given_after_the_end_of_stream),
         PROTON_TEST(no_memory_for_a_read_buffer_closes_the_connection),
         PROTON_TEST(no_memory_later_is_no_harm_while_there_is_a_buffer),
+        PROTON_TEST(lws_is_asked_what_it_holds_only_when_that_can_have_changed),
         PROTON_TEST(lws_that_takes_nothing_is_called_a_bounded_number_of_times),
     };
     return cmocka_run_group_tests_name("raw_reading", tests, nullptr, nullptr);
