@@ -289,11 +289,19 @@ void lws_is_asked_what_it_holds_only_when_that_can_have_changed(ScriptedLoop &s)
     s.run();
     CHECK_EQ(asked, 0);
 
+    // Another connection of the pt has it read again.
+    auto [raw2, other] = s.connect();
+    Wsi &its = wsi;
+    s.host.on_pending = [&](Wsi &w) { return &w == &its ? held : -1; };
+    other.on_service = [&](Wsi &w, int events) {
+        w.serve(events);
+        its.disable(LWS_PROTON_READ);
+        its.enable(LWS_PROTON_READ);
+    };
     held = 5;
     wsi.calls.clear();
     wsi.on_service = [&](Wsi &, int) { held = -1; };
-    wsi.disable(LWS_PROTON_READ);
-    wsi.enable(LWS_PROTON_READ);
+    raw2.peer_sends("x");
     s.run();
     CHECK(wsi.calls == std::vector<int>({LWS_PROTON_READ}));
 
