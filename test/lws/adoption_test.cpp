@@ -91,17 +91,25 @@ private:
             break;
         }
         case PN_RAW_CONNECTION_READ: {
-            std::string said;
+            std::unique_ptr<std::string> said(said_by(raw));
+            if (!said)
+                said = std::make_unique<std::string>();
             pn_raw_buffer_t buffer;
             while (pn_raw_connection_take_read_buffers(raw, &buffer, 1)) {
-                said.append(buffer.bytes + buffer.offset, buffer.size);
+                said->append(buffer.bytes + buffer.offset, buffer.size);
                 delete[] buffer.bytes;
             }
-            if (said.size() >= at_least_)
-                adopt(raw, said);
+            if (said->size() >= at_least_) {
+                pn_raw_connection_set_context(raw, nullptr);
+                adopt(raw, *said);
+            } else {
+                pn_raw_connection_set_context(raw, said.release());
+                lend(raw);
+            }
             break;
         }
         case PN_RAW_CONNECTION_DISCONNECTED: {
+            delete said_by(raw);
             pn_raw_buffer_t buffer;
             while (pn_raw_connection_take_read_buffers(raw, &buffer, 1))
                 delete[] buffer.bytes;
@@ -110,6 +118,10 @@ private:
         default:
             break;
         }
+    }
+
+    static std::string *said_by(pn_raw_connection_t *raw) {
+        return static_cast<std::string *>(pn_raw_connection_get_context(raw));
     }
 
     static void lend(pn_raw_connection_t *raw) {
@@ -190,6 +202,31 @@ void nothing_more_has_to_come() {
     CHECK_EQ(body(client.receive_to_end()), "default");
 }
 
+// More than lws takes at a time, and nothing comes after it.
+void much_may_have_been_read_already() {
+    std::string said = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                       "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                       "Sec-WebSocket-Protocol: echo\r\n\r\n";
+    std::vector<std::string> messages;
+    while (said.size() < 20'000) {
+        messages.push_back("message " + std::to_string(messages.size()) + std::string(100, '.'));
+        said += e2e::masked_frame(Opcode::text, messages.back());
+    }
+    said += e2e::masked_frame(Opcode::close, e2e::close_payload(1000));
+    Door *the_door = nullptr;
+    Door door(said.size(), [&](const std::string &) { return the_door->vhost(); });
+    the_door = &door;
+    TcpSocket client(door.port());
+    client.send_all(said);
+    const std::string answer = client.receive_to_end();
+    size_t at = 0;
+    for (const std::string &message : messages) {
+        at = answer.find(message, at);
+        CHECK(at != std::string::npos);
+    }
+}
+
 void buffers_that_proton_holds_are_not_lws_s() {
     Door *the_door = nullptr;
     Door door(1, [&](const std::string &) { return the_door->vhost(); });
@@ -220,6 +257,7 @@ int main() {
         E2E_TEST(the_application_chooses_the_vhost),
         E2E_TEST(what_was_read_already_goes_along),
         E2E_TEST(nothing_more_has_to_come),
+        E2E_TEST(much_may_have_been_read_already),
         E2E_TEST(buffers_that_proton_holds_are_not_lws_s),
         E2E_TEST(adopting_without_the_pt_is_refused),
     };
