@@ -8,7 +8,7 @@
 #if !defined(QUEUE_CONNECTIONS_H)
 #define QUEUE_CONNECTIONS_H
 
-#include <proton/types.h>
+#include <proton/event.h>
 
 /*
  * Each of its events, in the batches of the connection, from PN_CONNECTION_INIT on.
