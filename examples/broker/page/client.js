@@ -4,12 +4,17 @@ import rhea from 'rhea/dist/rhea-umd.js';
 
 const encoder = new TextEncoder();
 
+// Messages that have been sent and not settled. rhea counts those as sent for which there is no credit
+// yet, and would take all there are.
+const MOST_ON_THEIR_WAY = 100;
+
 export class Client {
   #connection;
   #changed;
   #sender = null;
   #receiver = null;
   #left = 0; // to be sent still
+  #onTheirWay = 0;
   #message = null;
   numbers = { sent: 0, accepted: 0, refused: 0, received: 0 };
   state = 'connecting';
@@ -37,7 +42,7 @@ export class Client {
     this.#changed();
   }
 
-  // How many are waiting for credit.
+  // How many wait for others to be accepted, or for credit.
   get waiting() {
     return this.#left;
   }
@@ -51,17 +56,20 @@ export class Client {
     this.stopSending();
     this.stopReceiving();
     this.trouble = '';
+    this.#sender?.removeAllListeners();
     this.#sender?.close();
+    this.#onTheirWay = 0;
     this.#sender = this.#connection.open_sender({ target: queue });
     this.#sender.on('sendable', () => this.#go());
-    this.#sender.on('accepted', () => this.#count('accepted'));
+    this.#sender.on('accepted', () => this.#settled('accepted'));
     for (const event of ['rejected', 'released', 'modified'])
-      this.#sender.on(event, () => this.#count('refused'));
+      this.#sender.on(event, () => this.#settled('refused'));
   }
 
-  #count(what) {
-    ++this.numbers[what];
-    this.#changed();
+  #settled(how) {
+    ++this.numbers[how];
+    --this.#onTheirWay;
+    this.#go();
   }
 
   // The text, with dots up to so many bytes, so many times.
@@ -73,9 +81,11 @@ export class Client {
   }
 
   #go() {
-    for (; this.#left > 0 && this.#sender.sendable(); --this.#left) {
+    for (; this.#left > 0 && this.#onTheirWay < MOST_ON_THEIR_WAY && this.#sender.sendable();
+      --this.#left) {
       this.#sender.send(this.#message);
       ++this.numbers.sent;
+      ++this.#onTheirWay;
     }
     this.#changed();
   }
@@ -99,7 +109,8 @@ export class Client {
       receiver.add_credit(1);
     };
     receiver.on('message', ({ delivery, message }) => {
-      this.#count('received');
+      ++this.numbers.received;
+      this.#changed();
       arrived(message.body);
       due = Math.max(due, Date.now()) + pace;
       if (pace === 0) accept(delivery);
