@@ -327,7 +327,8 @@ test('it stops with connections in every state', async (t) => {
   const broker = await startBroker(t);
   const clients = ['ws', 'tcp', 'ws', 'tcp'].map((way) => connect(way, broker));
   await sending(clients[0], 'q', 100).done;
-  const ends = clients.map(({ connection }) => once(connection, 'disconnected'));
+  const ends = clients.map(({ connection }) => Promise.race(
+    ['connection_close', 'disconnected'].map((event) => once(connection, event))));
   for (const { connection } of clients.slice(2))
     connection.open_receiver({ source: 'q', credit_window: 0, autoaccept: false }).add_credit(10);
   await until(async () => (await numbersOf(broker, 'q')).unsettled === 20);
