@@ -8,7 +8,7 @@
  * sends to an address puts into the queue of that name, who receives from one
  * takes from it (queues.h).  On the same proactor lws listens for HTTP.  Each
  * event is shown to lws first, in threads.h; what is not lws's comes to
- * own_event().
+ * own_event(), in queue_listener.h.
  *
  * lws has one pt, so one thread at a time is in lws, whichever: its mirror
  * protocol is not made for more (docs/limits.md).
@@ -30,19 +30,13 @@
 #include "threads.h"
 #include "number_options.h"
 #include "own_proactor.h"
-#include "amqp_limits.h"
-#include "queue_links.h"
 #include "queues.h"
-
-#include <proton/connection.h>
-#include <proton/session.h>
+#include "queue_listener.h"
 
 /* where lws's test.html and its scripts are; the build system says */
 #if !defined(MIRROR_PAGE_DIR)
 #error "define MIRROR_PAGE_DIR as the directory that holds lws's test.html"
 #endif
-
-#define MOST_CONNECTIONS	1000
 
 enum { AMQP_PORT, HTTP_PORT, THREADS };
 
@@ -69,163 +63,6 @@ static const struct lws_http_mount page = {
 	.def			= "test.html",
 	.origin_protocol	= LWSMPRO_FILE,
 };
-
-/*
- * Those of AMQP, to wake them when the program stops: from before Proton has
- * one until its last event.
- */
-static pn_connection_t *connections[MOST_CONNECTIONS];
-static pthread_mutex_t connections_mutex = PTHREAD_MUTEX_INITIALIZER;
-static int stopping_at_once;
-
-/* what is in the place of `from`, NULL if that is nowhere */
-static pn_connection_t **
-replace(pn_connection_t *from, pn_connection_t *to)
-{
-	pn_connection_t **found = NULL;
-	int n;
-
-	pthread_mutex_lock(&connections_mutex);
-	for (n = 0; n < MOST_CONNECTIONS && !found; n++)
-		if (connections[n] == from)
-			found = &connections[n];
-	if (found)
-		*found = to;
-	pthread_mutex_unlock(&connections_mutex);
-
-	return found;
-}
-
-static void
-accept_one(pn_listener_t *listener)
-{
-	pn_connection_t *c = pn_connection();
-	pn_transport_t *t = pn_transport();
-
-	limit_transport(t);
-	pn_connection_set_context(c, replace(NULL, c));
-	serving.own++;
-
-	/* from here on it is another thread's, perhaps */
-	pn_listener_accept2(listener, c, t);
-}
-
-/* PN_TRANSPORT_CLOSED comes next */
-static void
-hang_up(pn_connection_t *c)
-{
-	pn_transport_close_tail(pn_connection_transport(c));
-	pn_transport_close_head(pn_connection_transport(c));
-}
-
-/* of all sessions, if it is NULL */
-static void
-links_of(pn_connection_t *c, pn_session_t *session, void (*call)(pn_link_t *))
-{
-	pn_link_t *link;
-
-	for (link = pn_link_head(c, 0); link; link = pn_link_next(link, 0))
-		if (!session || pn_link_session(link) == session)
-			call(link);
-}
-
-static void
-woken(pn_connection_t *c)
-{
-	if (!serving.stopping)
-		links_of(c, NULL, link_go_on);
-	else if (stopping_at_once || !(pn_connection_state(c) & PN_REMOTE_ACTIVE))
-		hang_up(c);
-	else
-		pn_connection_close(c);
-}
-
-/* in the threads: for one connection at a time in one of them */
-static void
-own_event(pn_event_t *event)
-{
-	pn_connection_t *c = pn_event_connection(event);
-	pn_session_t *session = pn_event_session(event);
-	pn_link_t *link = pn_event_link(event);
-
-	switch (pn_event_type(event)) {
-	case PN_LISTENER_OPEN:
-	case PN_LISTENER_CLOSE:
-		on_listener(event);
-		break;
-	case PN_LISTENER_ACCEPT:
-		accept_one(pn_event_listener(event));
-		break;
-
-	case PN_CONNECTION_BOUND:
-		/* more than MOST_CONNECTIONS */
-		if (!pn_connection_get_context(c))
-			hang_up(c);
-		break;
-	case PN_CONNECTION_REMOTE_OPEN:
-		pn_connection_set_container(c, PROGRAM);
-		pn_connection_open(c);
-		break;
-	case PN_SESSION_REMOTE_OPEN:
-		pn_session_set_incoming_capacity(session, SESSION_MOST);
-		pn_session_open(session);
-		break;
-	case PN_LINK_REMOTE_OPEN:
-		link_enter(link);
-		break;
-
-	case PN_LINK_FLOW:
-		link_go_on(link);
-		break;
-	case PN_DELIVERY:
-		link_delivery(link, pn_event_delivery(event));
-		break;
-	case PN_CONNECTION_WAKE:
-		woken(c);
-		break;
-
-	case PN_LINK_REMOTE_DETACH:
-	case PN_LINK_REMOTE_CLOSE:
-		link_leave(link);
-		pn_link_close(link);
-		pn_link_free(link);
-		break;
-	case PN_SESSION_REMOTE_CLOSE:
-		links_of(c, session, link_leave);
-		pn_session_close(session);
-		pn_session_free(session);
-		break;
-	case PN_CONNECTION_REMOTE_CLOSE:
-		links_of(c, NULL, link_leave);
-		pn_connection_close(c);
-		break;
-	case PN_TRANSPORT_ERROR:
-		/* it may not end before a peer reads that does not */
-		links_of(c, NULL, link_leave);
-		break;
-	case PN_TRANSPORT_CLOSED:
-		links_of(c, NULL, link_leave);
-		(void)replace(c, NULL);
-		serving.own--;
-		break;
-	default:
-		break;
-	}
-}
-
-static void
-stop_own(int at_once)
-{
-	int n;
-
-	stopping_at_once = at_once;
-	stop_listening();
-	pthread_mutex_lock(&connections_mutex);
-	for (n = 0; n < MOST_CONNECTIONS; n++)
-		if (connections[n])
-			pn_connection_wake(connections[n]);
-	pthread_mutex_unlock(&connections_mutex);
-}
 
 int
 main(int argc, char **argv)

@@ -27,6 +27,9 @@
 /* who is silent for so long is gone: AMQP's peers send heartbeats */
 #define IDLE_MS			60000
 
+/* for a message with more bytes */
+#define TOO_LONG		"amqp:link:message-size-exceeded"
+
 /* for that of a new connection, of a peer who is not asked who he is */
 static inline void
 limit_transport(pn_transport_t *t)
@@ -38,12 +41,14 @@ limit_transport(pn_transport_t *t)
 	pn_transport_set_idle_timeout(t, IDLE_MS);
 }
 
-/* whether this is one for reject_too_long(), with its context set or not */
+/*
+ * whether this is one for reject_too_long(), with its context set or with more
+ * bytes than this
+ */
 static inline int
-is_too_long(pn_delivery_t *d)
+is_too_long(pn_delivery_t *d, size_t most)
 {
-	return pn_delivery_get_context(d) ||
-	       pn_delivery_pending(d) > MESSAGE_MOST;
+	return pn_delivery_get_context(d) || pn_delivery_pending(d) > most;
 }
 
 /*
@@ -62,7 +67,7 @@ reject_too_long(pn_link_t *link, pn_delivery_t *d)
 		return 0;
 
 	pn_condition_set_name(pn_disposition_condition(pn_delivery_local(d)),
-			      "amqp:link:message-size-exceeded");
+			      TOO_LONG);
 	pn_delivery_update(d, PN_REJECTED);
 	pn_delivery_settle(d);
 

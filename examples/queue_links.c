@@ -15,15 +15,30 @@
 #include <proton/session.h>
 #include <proton/terminus.h>
 
-/* messages that a peer may send before it hears of the fate of the first */
-#define CREDIT			16
+#include <string.h>
 
+/*
+ * bytes that a session has in Proton and has not sent yet: as long as there are so
+ * many, its links take one message at a time
+ */
+#define OUTGOING_MOST		(256 * 1024)
+
+/* it has no place any more, and what comes yet is not looked at */
 static void
 refuse(pn_link_t *link, const char *condition, const char *description)
 {
+	link_leave(link);
 	pn_condition_set_name(pn_link_condition(link), condition);
 	pn_condition_set_description(pn_link_condition(link), description);
 	pn_link_close(link);
+}
+
+/* PN_LINK_FLOW comes when what the link has there has gone */
+static int
+has_enough(pn_link_t *link)
+{
+	return pn_link_queued(link) &&
+	       pn_session_outgoing_bytes(pn_link_session(link)) >= OUTGOING_MOST;
 }
 
 /* from the queue to the peer */
@@ -32,7 +47,8 @@ give(pn_link_t *link, struct place *place)
 {
 	struct message *m;
 
-	while (pn_link_credit(link) > 0 && (m = queue_take(place))) {
+	while (pn_link_credit(link) > 0 && !has_enough(link) &&
+	       (m = queue_take(place))) {
 		const char *tag = (const char *)&m->number;
 		pn_delivery_t *d = pn_delivery(link, pn_dtag(tag,
 							sizeof(m->number)));
@@ -40,10 +56,30 @@ give(pn_link_t *link, struct place *place)
 		pn_delivery_set_context(d, m);
 		pn_link_send(link, m->bytes, m->size);
 		pn_link_advance(link);
+		if (pn_link_snd_settle_mode(link) == PN_SND_SETTLED) {
+			pn_delivery_set_context(d, NULL);
+			queue_settle(place, m, 1);
+			pn_delivery_settle(d);
+		}
 	}
 
-	if (pn_link_get_drain(link))
+	if (pn_link_get_drain(link) && !has_enough(link))
 		pn_link_drained(link);
+}
+
+/* 0: there is no next message to look at yet, or none will be any more */
+static int
+reject(pn_link_t *link, pn_delivery_t *d)
+{
+	/* who has settled it would not hear of it otherwise */
+	int settled = pn_delivery_settled(d);
+
+	if (!reject_too_long(link, d))
+		return 0;
+	if (settled)
+		refuse(link, TOO_LONG, "a message is too long");
+
+	return !settled;
 }
 
 /*
@@ -63,8 +99,8 @@ collect(pn_link_t *link, struct place *place)
 			pn_delivery_settle(d);
 			continue;
 		}
-		if (is_too_long(d)) {
-			if (!reject_too_long(link, d))
+		if (is_too_long(d, queue_limits.message)) {
+			if (!reject(link, d))
 				break;
 			continue;
 		}
@@ -80,8 +116,10 @@ collect(pn_link_t *link, struct place *place)
 	}
 
 	/* while the queue is full nobody gets more */
-	if (pn_link_credit(link) <= CREDIT / 2 && queue_has_room(place))
-		pn_link_flow(link, CREDIT - pn_link_credit(link));
+	if (pn_link_get_context(link) &&
+	    pn_link_credit(link) <= queue_limits.credit / 2 &&
+	    queue_has_room(place))
+		pn_link_flow(link, queue_limits.credit - pn_link_credit(link));
 }
 
 void
@@ -105,8 +143,10 @@ link_enter(pn_link_t *link)
 	pn_terminus_copy(pn_link_target(link), pn_link_remote_target(link));
 	name = pn_terminus_get_address(pn_link_is_sender(link) ?
 				pn_link_source(link) : pn_link_target(link));
-	if (!name) {
-		refuse(link, "amqp:invalid-field", "it names no queue");
+	if (!name || strlen(name) > QUEUE_NAME_MOST) {
+		refuse(link, "amqp:invalid-field",
+		       name ? "the queue's name is too long" :
+			      "it names no queue");
 		return;
 	}
 
@@ -116,7 +156,8 @@ link_enter(pn_link_t *link)
 		return;
 	}
 
-	pn_link_set_max_message_size(link, MESSAGE_MOST);
+	pn_link_set_snd_settle_mode(link, pn_link_remote_snd_settle_mode(link));
+	pn_link_set_max_message_size(link, queue_limits.message);
 	pn_link_open(link);
 	link_go_on(link);
 }

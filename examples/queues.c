@@ -4,15 +4,14 @@
  * SPDX-License-Identifier: MIT
  *
  * One mutex is over all of it: what is done under it is short, and calls nothing
- * but pn_connection_wake(), which takes Proton's own locks and comes back.  That
+ * that waits: lws_proton_amqp_wake() takes Proton's own locks and comes back.  That
  * is safe: a connection does not end while one of its places is in a list here,
  * since its last batch takes them out.
  */
 
 #include "queues.h"
 
-#include <proton/connection.h>
-#include <proton/proactor.h>
+#include <lws_proton_amqp.h>
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -23,7 +22,9 @@ struct queue {
 	lws_dll2_owner_t	messages;
 	lws_dll2_owner_t	places;
 	size_t			bytes;	/* of messages here, taken or reserved */
+	size_t			unsettled;	/* messages that are taken */
 	unsigned long		last_number;
+	unsigned long		consumed;
 	char			name[];
 };
 
@@ -35,6 +36,14 @@ struct place {
 	struct queue		*queue;
 	pn_connection_t		*connection;
 	enum waiting_for	waiting_for;
+};
+
+struct queue_limits queue_limits = {
+	.message	= MESSAGE_MOST,
+	.queue		= 1024 * 1024,
+	.queues		= 1000,
+	.connections	= 1000,
+	.credit		= 16,
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -53,7 +62,7 @@ cost(size_t size)
 static int
 has_room(const struct queue *q)
 {
-	return q->bytes + cost(MESSAGE_MOST) <= QUEUE_MOST;
+	return q->bytes + cost(queue_limits.message) <= queue_limits.queue;
 }
 
 /* all of them: who is woken may have no use for it any more */
@@ -65,7 +74,7 @@ wake(struct queue *q, enum waiting_for what)
 
 		if (p->waiting_for == what) {
 			p->waiting_for = NOTHING;
-			pn_connection_wake(p->connection);
+			lws_proton_amqp_wake(p->connection);
 		}
 	} lws_end_foreach_dll(d);
 }
@@ -94,6 +103,7 @@ put_back(struct queue *q, struct message *m)
 	struct lws_dll2 *d = q->messages.head;
 
 	lws_dll2_remove(&m->list);
+	q->unsettled--;
 	while (d && MESSAGE(d)->number < m->number)
 		d = d->next;
 	if (d)
@@ -112,7 +122,7 @@ find_or_make(const char *name)
 			return QUEUE(d);
 	} lws_end_foreach_dll(d);
 
-	if (queues.count == QUEUES_MOST)
+	if (queues.count >= queue_limits.queues)
 		return NULL;
 	q = calloc(1, sizeof(*q) + strlen(name) + 1);
 	if (q) {
@@ -182,7 +192,7 @@ queue_reserve(struct place *p, size_t size)
 	struct message *m = NULL;
 
 	pthread_mutex_lock(&mutex);
-	if (p->queue->bytes + cost(size) <= QUEUE_MOST)
+	if (p->queue->bytes + cost(size) <= queue_limits.queue)
 		m = calloc(1, cost(size));
 	if (m) {
 		m->size = size;
@@ -215,6 +225,7 @@ queue_take(struct place *p)
 		m = MESSAGE(p->queue->messages.head);
 		lws_dll2_remove(&m->list);
 		lws_dll2_add_head(&m->list, &p->taken);
+		p->queue->unsettled++;
 	} else {
 		p->waiting_for = A_MESSAGE;
 	}
@@ -228,6 +239,8 @@ queue_settle(struct place *p, struct message *m, int consumed)
 {
 	pthread_mutex_lock(&mutex);
 	if (consumed) {
+		p->queue->unsettled--;
+		p->queue->consumed++;
 		free_message(p->queue, m);
 		if (has_room(p->queue))
 			wake(p->queue, ROOM);
@@ -235,6 +248,27 @@ queue_settle(struct place *p, struct message *m, int consumed)
 		put_back(p->queue, m);
 		wake(p->queue, A_MESSAGE);
 	}
+	pthread_mutex_unlock(&mutex);
+}
+
+void
+queues_tell(void (*tell)(void *context, const struct queue_numbers *numbers),
+	    void *context)
+{
+	pthread_mutex_lock(&mutex);
+	lws_start_foreach_dll(struct lws_dll2 *, d, queues.head) {
+		const struct queue *q = QUEUE(d);
+		const struct queue_numbers numbers = {
+			.name		= q->name,
+			.messages	= q->messages.count,
+			.unsettled	= q->unsettled,
+			.bytes		= q->bytes,
+			.in		= q->last_number,
+			.out		= q->consumed,
+		};
+
+		tell(context, &numbers);
+	} lws_end_foreach_dll(d);
 	pthread_mutex_unlock(&mutex);
 }
 

@@ -4,13 +4,13 @@
  * SPDX-License-Identifier: MIT
  *
  * A queue is made by the first that takes a place at it, and goes when it is
- * empty and has none.  It holds at most QUEUE_MOST bytes, those among them that
- * were taken and are not settled; so nothing has to be thrown away.
+ * empty and has none.  It holds at most so many bytes, those among them that were
+ * taken and are not settled; so nothing has to be thrown away.
  *
  * A place belongs to one link, and is used in the batches of its connection
  * only.  Who is told at his place that there is no message, or no room, is
- * noted there, and his connection is woken when there may be: Proton makes that
- * PN_CONNECTION_WAKE, in a batch of the connection.
+ * noted there, and his connection is woken when there may be, whatever carries it:
+ * that is PN_CONNECTION_WAKE, in a batch of the connection.
  */
 
 #if !defined(QUEUES_H)
@@ -23,9 +23,20 @@
 
 #include "amqp_limits.h"
 
-/* bytes, where each message counts for a bit more than it has */
-#define QUEUE_MOST	(1024 * 1024)
-#define QUEUES_MOST	1000
+/* bytes */
+#define QUEUE_NAME_MOST	255
+
+/* What they hold at most: the program says other numbers before it has threads. */
+struct queue_limits {
+	size_t	message;	/* bytes of one */
+	size_t	queue;		/* bytes of all in it, each with a bit more than it has */
+	size_t	queues;
+	size_t	connections;
+	/* messages that a peer may send before it hears of the fate of the first */
+	int	credit;
+};
+
+extern struct queue_limits queue_limits;
 
 struct place;
 
@@ -36,7 +47,16 @@ struct message {
 	char		bytes[];
 };
 
-/* A place at the queue of this name.  NULL: QUEUES_MOST, or no memory. */
+/* What is to be told of a queue, since it was made. */
+struct queue_numbers {
+	const char	*name;
+	size_t		messages;	/* that nobody has taken */
+	size_t		unsettled;	/* that somebody has */
+	size_t		bytes;		/* of both */
+	unsigned long	in, out;	/* messages that were put, and consumed */
+};
+
+/* A place at the queue of this name.  NULL: too many queues, or no memory. */
 struct place *
 queue_enter(const char *name, pn_connection_t *connection);
 
@@ -44,7 +64,7 @@ queue_enter(const char *name, pn_connection_t *connection);
 void
 queue_leave(struct place *place);
 
-/* Whether there is room for any message, of MESSAGE_MOST bytes, say. */
+/* Whether there is room for the largest message. */
 int
 queue_has_room(struct place *place);
 
@@ -62,6 +82,11 @@ queue_take(struct place *place);
 /* It was consumed, or is to be in the queue again, where it was. */
 void
 queue_settle(struct place *place, struct message *message, int consumed);
+
+/* Calls it for each queue, while none changes: it takes no long time. */
+void
+queues_tell(void (*tell)(void *context, const struct queue_numbers *numbers),
+	    void *context);
 
 /* Frees what is in them; there is no place any more. */
 void

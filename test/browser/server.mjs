@@ -25,8 +25,8 @@ export class Server {
   #log = '';
 
   // It does not outlive test `t`, however that ends.
-  static async start(t, program, args) {
-    const server = new Server(program, args);
+  static async start(t, program, args, ports = ['--port', '0']) {
+    const server = new Server(program, [...ports, ...args]);
     t.after(() => {
       if (server.#child.kill('SIGKILL')) console.error(`the server's log:\n${server.#log}`);
     });
@@ -35,7 +35,7 @@ export class Server {
   }
 
   constructor(program, args) {
-    this.#child = spawn(program, ['--port', '0', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stdout.setEncoding('utf8').on('data', (text) => (this.#out += text));
     this.#child.stderr.setEncoding('utf8').on('data', (text) => (this.#log += text));
     this.#ended = once(this.#child, 'close');
@@ -51,7 +51,7 @@ export class Server {
     })();
     await within('ready line', Promise.race([line, died]));
     const match =
-      /^ready: (\w+:\/\/localhost:\d+\/)(?: (amqp:\/\/localhost:\d+))?\n$/.exec(this.#out);
+      /^ready: (\w+:\/\/localhost:\d+\/)(?: (amqp:\/\/localhost:\d+)\/?)?\n$/.exec(this.#out);
     assert.ok(match, `not a ready line: ${this.#out}`);
     [, this.url, this.amqp] = match;
   }

@@ -1,0 +1,174 @@
+/*
+ * broker: an in-memory AMQP 1.0 broker for TCP, WebSockets and a web page, all on
+ * one proactor
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * Who sends to an address puts into the queue of that name, who receives from one
+ * takes from it (queues.h); queues are made on first use.  Connections of both
+ * kinds have the same handler, queue_connection_event(): those of the AMQP port by
+ * own_event(), those of the HTTP port by lws_proton_amqp.h.  The page that is
+ * served there is a client as others are, and asks for the queues' numbers.
+ *
+ *   stdout  exactly one line, once it serves:
+ *           "ready: http://localhost:PORT/ amqp://localhost:PORT/"
+ *   stderr  logs
+ *   exit    0 after SIGINT or SIGTERM, 1 when it cannot serve, 2 on bad usage
+ */
+
+#include <libwebsockets.h>
+#include <lws_proton_amqp.h>
+
+#define PROGRAM			"broker"
+#include "program.h"
+#include "threads.h"
+#include "number_options.h"
+#include "own_proactor.h"
+#include "numbers_protocol.h"
+#include "queues.h"
+#include "queue_listener.h"
+
+/* where the page and its scripts are put together; the build system says */
+#if !defined(BROKER_PAGE_DIR)
+#error "define BROKER_PAGE_DIR as the directory for index.html"
+#endif
+
+#define KIB			1024
+#define MOST_CONNECTIONS	10000
+
+enum { AMQP_PORT, HTTP_PORT, THREADS, MESSAGE_KIB, QUEUE_KIB, QUEUES };
+
+static struct number_option options[] = {
+	[AMQP_PORT] = { "amqp-port", "AMQP over TCP on port N, 0 picks a free one",
+			0, MAX_PORT, 5672 },
+	[HTTP_PORT] = { "http-port", "AMQP over WebSocket, and the page, on port N",
+			0, MAX_PORT, 5673 },
+	[THREADS] = { "threads", "threads that serve all of it", 1, LWS_MAX_SMP, 1 },
+	[MESSAGE_KIB] = { "message-kib", "the largest message, in KiB",
+			  1, 64 * KIB, 8 * KIB },
+	[QUEUE_KIB] = { "queue-kib", "what a queue holds at most, in KiB",
+			2, KIB * KIB, 32 * KIB },
+	[QUEUES] = { "queues", "queues at most", 1, 1000, 100 },
+};
+
+/* a browser's page is to be one of this machine's, and no other site's */
+static int
+is_origin_ours(struct lws *wsi)
+{
+	static const char * const ours[] = { "http://localhost", "http://127.0.0.1" };
+	char origin[64];
+	size_t n;
+
+	/* who is no browser has none */
+	if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) <= 0)
+		return 1;
+	if (lws_hdr_copy(wsi, origin, sizeof(origin), WSI_TOKEN_ORIGIN) <= 0)
+		return 0;
+	for (n = 0; n < LWS_ARRAY_SIZE(ours); n++) {
+		size_t length = strlen(ours[n]);
+
+		if (!strncmp(origin, ours[n], length) &&
+		    (!origin[length] || origin[length] == ':'))
+			return 1;
+	}
+
+	return 0;
+}
+
+static int
+accept_websocket(void *unused, struct lws *wsi, pn_connection_t *c,
+		 pn_transport_t *t)
+{
+	(void)unused;
+	if (!is_origin_ours(wsi))
+		return HTTP_STATUS_FORBIDDEN;
+
+	pn_connection_set_container(c, PROGRAM);
+	limit_transport(t);
+
+	return 0;
+}
+
+static void
+handle_websocket(void *unused, pn_event_t *event)
+{
+	(void)unused;
+	queue_connection_event(event);
+}
+
+static lws_proton_amqp_t amqp = {
+	.handle = handle_websocket,
+	.accept = accept_websocket,
+};
+
+static const struct lws_protocols protocols[] = {
+	/* first: it is asked for WebSockets that name none, and refuses them */
+	LWS_PROTON_AMQP_PROTOCOL("amqp", &amqp),
+	LWS_PROTON_AMQP_PROTOCOL("AMQPWSB10", &amqp),
+	LWS_PROTON_AMQP_PROTOCOL("binary", &amqp),
+	NUMBERS_PROTOCOL,
+	LWS_PROTOCOL_LIST_TERM
+};
+
+static const struct lws_http_mount page = {
+	.mountpoint		= "/",
+	.mountpoint_len		= 1,
+	.origin			= BROKER_PAGE_DIR,
+	.def			= "index.html",
+	.origin_protocol	= LWSMPRO_FILE,
+};
+
+static struct lws_http_mount numbers = {
+	.mountpoint		= "/queues",
+	.mountpoint_len		= 7,
+	.origin			= NUMBERS_PROTOCOL_NAME,
+	.origin_protocol	= LWSMPRO_CALLBACK,
+};
+
+int
+main(int argc, char **argv)
+{
+	struct lws_context_creation_info info = {
+		.options	= LWS_SERVER_OPTION_PROTON |
+				  LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+				  LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND,
+		.iface		= "127.0.0.1",
+		.protocols	= protocols,
+		.mounts		= &numbers,
+	};
+	int n;
+
+	n = parse_number_options(argc, argv, "An AMQP 1.0 broker in memory, on "
+				 "127.0.0.1.", options, LWS_ARRAY_SIZE(options));
+	if (n >= 0)
+		return n;
+	if (options[QUEUE_KIB].value <= options[MESSAGE_KIB].value) {
+		fprintf(stderr, PROGRAM ": --queue-kib wants more than "
+				"--message-kib: a queue that holds a message\n");
+		return EXIT_USAGE;
+	}
+
+	if (access(BROKER_PAGE_DIR "/index.html", R_OK))
+		fprintf(stderr, PROGRAM ": without its page, which the build "
+				"target broker_page makes\n");
+	else
+		numbers.mount_next = &page;
+
+	queue_limits.message	 = (size_t)options[MESSAGE_KIB].value * KIB;
+	queue_limits.queue	 = (size_t)options[QUEUE_KIB].value * KIB;
+	queue_limits.queues	 = (size_t)options[QUEUES].value;
+	queue_limits.connections = MOST_CONNECTIONS;
+	queue_limits.credit	 = 100;
+
+	info.port		= (int)options[HTTP_PORT].value;
+	info.count_threads	= (unsigned int)options[THREADS].value;
+	serving.threads		= (int)options[THREADS].value;
+	serving.own_event	= own_event;
+	serving.stop_own	= stop_own;
+
+	n = serve_own_proactor(&info, options[AMQP_PORT].value);
+	if (!serving.own)
+		queues_free();
+
+	return n;
+}

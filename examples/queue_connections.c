@@ -1,0 +1,175 @@
+/*
+ * Connections at queues: see queue_connections.h
+ *
+ * SPDX-License-Identifier: MIT
+ *
+ * A connection's context is its place in the list of all, from its first event
+ * until its last: all in the list can be woken.
+ */
+
+#include "queue_connections.h"
+
+#include "queue_links.h"
+#include "queues.h"
+
+#include <lws_proton_amqp.h>
+
+#include <proton/connection.h>
+#include <proton/event.h>
+#include <proton/link.h>
+#include <proton/session.h>
+#include <proton/transport.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct member {
+	lws_dll2_t		list;
+	pn_connection_t		*connection;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static lws_dll2_owner_t members;
+
+static atomic_int stopping, stopping_at_once;
+
+/* without a context, it may not stay */
+static void
+enter(pn_connection_t *c)
+{
+	struct member *m = NULL;
+
+	pthread_mutex_lock(&mutex);
+	if (members.count < queue_limits.connections && !stopping)
+		m = calloc(1, sizeof(*m));
+	if (m) {
+		m->connection = c;
+		lws_dll2_add_tail(&m->list, &members);
+	}
+	pthread_mutex_unlock(&mutex);
+	pn_connection_set_context(c, m);
+}
+
+static void
+leave(pn_connection_t *c)
+{
+	struct member *m = pn_connection_get_context(c);
+
+	if (!m)
+		return;
+
+	pthread_mutex_lock(&mutex);
+	lws_dll2_remove(&m->list);
+	pthread_mutex_unlock(&mutex);
+	pn_connection_set_context(c, NULL);
+	free(m);
+}
+
+/* PN_TRANSPORT_CLOSED comes next */
+static void
+hang_up(pn_connection_t *c)
+{
+	pn_transport_close_tail(pn_connection_transport(c));
+	pn_transport_close_head(pn_connection_transport(c));
+}
+
+/* of all sessions, if it is NULL */
+static void
+links_of(pn_connection_t *c, pn_session_t *session, void (*call)(pn_link_t *))
+{
+	pn_link_t *link;
+
+	for (link = pn_link_head(c, 0); link; link = pn_link_next(link, 0))
+		if (!session || pn_link_session(link) == session)
+			call(link);
+}
+
+static void
+woken(pn_connection_t *c)
+{
+	if (!stopping)
+		links_of(c, NULL, link_go_on);
+	else if (stopping_at_once || !(pn_connection_state(c) & PN_REMOTE_ACTIVE))
+		hang_up(c);
+	else
+		pn_connection_close(c);
+}
+
+void
+queue_connection_event(pn_event_t *event)
+{
+	pn_connection_t *c = pn_event_connection(event);
+	pn_session_t *session = pn_event_session(event);
+	pn_link_t *link = pn_event_link(event);
+
+	switch (pn_event_type(event)) {
+	case PN_CONNECTION_INIT:
+		enter(c);
+		break;
+	case PN_CONNECTION_BOUND:
+		if (!pn_connection_get_context(c))
+			hang_up(c);
+		break;
+	case PN_CONNECTION_REMOTE_OPEN:
+		pn_connection_open(c);
+		break;
+	case PN_SESSION_REMOTE_OPEN:
+		pn_session_set_incoming_capacity(session,
+						 2 * queue_limits.message);
+		pn_session_open(session);
+		break;
+	case PN_LINK_REMOTE_OPEN:
+		link_enter(link);
+		break;
+
+	case PN_LINK_FLOW:
+		link_go_on(link);
+		break;
+	case PN_DELIVERY:
+		link_delivery(link, pn_event_delivery(event));
+		break;
+	case PN_CONNECTION_WAKE:
+		woken(c);
+		break;
+
+	case PN_LINK_REMOTE_DETACH:
+	case PN_LINK_REMOTE_CLOSE:
+		link_leave(link);
+		pn_link_close(link);
+		pn_link_free(link);
+		break;
+	case PN_SESSION_REMOTE_CLOSE:
+		links_of(c, session, link_leave);
+		pn_session_close(session);
+		pn_session_free(session);
+		break;
+	case PN_CONNECTION_REMOTE_CLOSE:
+		links_of(c, NULL, link_leave);
+		pn_connection_close(c);
+		break;
+	case PN_TRANSPORT_ERROR:
+		/* it may not end before a peer reads that does not */
+		links_of(c, NULL, link_leave);
+		break;
+	case PN_TRANSPORT_CLOSED:
+		links_of(c, NULL, link_leave);
+		leave(c);
+		break;
+	default:
+		break;
+	}
+}
+
+void
+queue_connections_stop(int at_once)
+{
+	stopping_at_once = at_once;
+	stopping = 1;
+	pthread_mutex_lock(&mutex);
+	lws_start_foreach_dll(struct lws_dll2 *, d, members.head) {
+		lws_proton_amqp_wake(lws_container_of(d, struct member,
+						      list)->connection);
+	} lws_end_foreach_dll(d);
+	pthread_mutex_unlock(&mutex);
+}

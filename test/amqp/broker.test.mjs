@@ -1,0 +1,370 @@
+// The broker: messages between clients of others, rhea over WebSocket and TCP and Proton for Python,
+// what it does when its queues are full or receivers are lost, and what it tells of itself.
+//
+//   LWS_PROTON_BROKER         the broker
+//   LWS_PROTON_PEER           python3 and proton_peer.py
+//   LWS_PROTON_TEST_THREADS   threads, instead of 1
+//   LWS_PROTON_SANITIZED      set: fewer messages
+
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import rhea from 'rhea';
+import { WebSocket } from 'ws';
+
+import { Server } from './server.mjs';
+
+const { LWS_PROTON_BROKER, LWS_PROTON_PEER, LWS_PROTON_TEST_THREADS = '1', LWS_PROTON_SANITIZED } =
+  process.env;
+const MANY = LWS_PROTON_SANITIZED ? 200 : 2000;
+const KIB = 1024;
+const PORTS = ['--amqp-port', '0', '--http-port', '0'];
+const TOO_LONG = 'amqp:link:message-size-exceeded';
+
+const startBroker = (t, ...args) =>
+  Server.start(t, LWS_PROTON_BROKER, ['--threads', LWS_PROTON_TEST_THREADS, ...args], PORTS);
+
+const WAYS = {
+  ws: (broker, headers) => {
+    let socket;
+    const connect = rhea.websocket_connect(
+      function KeepIt(...how) { return (socket = new WebSocket(...how)); });
+    const url = broker.url.replace(/^http/, 'ws');
+    return {
+      how: { connection_details: connect(url, ['amqp'], { headers }) },
+      cut: () => socket.terminate(),
+    };
+  },
+  tcp: (broker) => ({
+    how: { host: 'localhost', port: new URL(broker.amqp).port },
+    cut: (connection) => connection.socket.resetAndDestroy(),
+  }),
+};
+
+// What is awaited on it ends with its failure, too.
+function connect(way, broker, headers = {}) {
+  const { how, cut } = WAYS[way](broker, headers);
+  const connection = rhea.create_container().connect({ ...how, reconnect: false });
+  const failed = new Promise((_, reject) => {
+    for (const event of ['connection_error', 'session_error', 'sender_error', 'receiver_error',
+      'disconnected', 'protocol_error', 'error'])
+      connection.on(event, (context) =>
+        reject(new Error(`${event}: ${context?.error ?? connection.error ?? ''}`)));
+  });
+  failed.catch(() => {});
+  return { connection, failed, cut: () => cut(connection) };
+}
+
+async function close({ connection, failed }) {
+  connection.close();
+  await Promise.race([once(connection, 'connection_close'), failed]);
+}
+
+// As proton_peer.py has it.
+function sizeOf(number) {
+  if (number % 100 === 99) return 1_000_000;
+  return [0, 1, 10, 100, 1000, 10_000][number % 6];
+}
+
+const bodyOf = (number) => Buffer.alloc(sizeOf(number), number & 255);
+
+// Sends messages 0 to count - 1 as it has credit: `done` once all are accepted, or sent if settled.
+function sending({ connection, failed }, queue, count, { settled = false, body = bodyOf } = {}) {
+  const sender = connection.open_sender({ target: queue, snd_settle_mode: settled ? 1 : 0 });
+  const it = { sender, sent: 0, accepted: 0 };
+  it.done = Promise.race([failed, new Promise((resolve, reject) => {
+    sender.on('sendable', () => {
+      for (; it.sent < count && sender.sendable(); it.sent += 1)
+        sender.send({ message_id: it.sent, body: rhea.message.data_section(body(it.sent)) });
+      if (settled && it.sent === count) resolve();
+    });
+    sender.on('accepted', () => {
+      it.accepted += 1;
+      if (it.accepted === count) resolve();
+    });
+    for (const event of ['released', 'rejected', 'modified'])
+      sender.on(event, () => reject(new Error(event)));
+  })]);
+  it.done.catch(() => {});
+  return it;
+}
+
+// Checks that messages `from` to count - 1 come in order as they were sent: `done` once all have. It
+// gives credit for so many at first, and another for each while `goesOn`.
+function receiving({ connection, failed }, queue, count,
+  { credit = 100, from = 0, goesOn = true, settled = false, body = bodyOf } = {}) {
+  const receiver = connection.open_receiver(
+    { source: queue, credit_window: 0, snd_settle_mode: settled ? 1 : 0 });
+  const it = { receiver, at: from };
+  receiver.on('receiver_open', () => receiver.add_credit(credit));
+  it.done = Promise.race([failed, new Promise((resolve, reject) => {
+    receiver.on('message', ({ message }) => {
+      try {
+        assert.equal(message.message_id, it.at);
+        assert.ok(Buffer.compare(message.body.content ?? message.body, body(it.at)) === 0);
+      } catch (error) {
+        reject(error);
+      }
+      it.at += 1;
+      if (goesOn) receiver.add_credit(1);
+      if (it.at === count) resolve();
+    });
+  })]);
+  it.done.catch(() => {});
+  return it;
+}
+
+async function numbersOf(broker, name) {
+  const { queues } = await (await fetch(new URL('queues', broker.url))).json();
+  return queues.find((queue) => queue.name === name);
+}
+
+// For what nothing announces.
+async function until(condition) {
+  while (!await condition()) await sleep(20);
+}
+
+for (const [from, to] of [['ws', 'tcp'], ['tcp', 'ws'], ['ws', 'ws']])
+  for (const [credit, settled] of [[1, false], [1000, false], [1000, true]])
+    test(`messages sent over ${from} arrive over ${to}, credit ${credit}, ` +
+      `${settled ? '' : 'un'}settled`, async (t) => {
+      const broker = await startBroker(t);
+      const sender = connect(from, broker), receiver = connect(to, broker);
+      const count = credit === 1 ? MANY / 10 : MANY;
+      await Promise.all([
+        receiving(receiver, 'q', count, { credit, settled }).done,
+        sending(sender, 'q', count, { settled }).done,
+      ]);
+      await close(sender);
+      await close(receiver);
+      await broker.stopsCleanly();
+    });
+
+async function pythonPeer(what, broker, credit, settled) {
+  const [python, script] = LWS_PROTON_PEER.split(' ');
+  const child = spawn(python, [script, what, broker.amqp, 'q', MANY / 2, credit, settled],
+    { stdio: ['ignore', 'inherit', 'pipe'] });
+  let log = '';
+  child.stderr.setEncoding('utf8').on('data', (text) => (log += text));
+  const [status] = await once(child, 'close');
+  assert.equal(status, 0, log);
+}
+
+for (const settled of [false, true]) {
+  const how = `${settled ? '' : 'un'}settled`;
+  test(`Proton for Python over TCP sends to rhea over WebSocket, ${how}`, async (t) => {
+    const broker = await startBroker(t);
+    const receiver = connect('ws', broker);
+    await Promise.all([
+      receiving(receiver, 'q', MANY / 2, { settled }).done,
+      pythonPeer('send', broker, 10, settled),
+    ]);
+    await close(receiver);
+    await broker.stopsCleanly();
+  });
+
+  test(`rhea over WebSocket sends to Proton for Python over TCP, ${how}`, async (t) => {
+    const broker = await startBroker(t);
+    const sender = connect('ws', broker);
+    await Promise.all([
+      sending(sender, 'q', MANY / 2, { settled }).done,
+      pythonPeer('receive', broker, 10, settled),
+    ]);
+    await close(sender);
+    await broker.stopsCleanly();
+  });
+}
+
+// The large ones fill the queue before they have used the credit: the rest waits in the session.
+for (const way of ['ws', 'tcp'])
+  for (const size of [1000, 10_000])
+    test(`a queue full of ${size} bytes over ${way} stops its sender until it is read`, async (t) => {
+      const most = 256 * KIB, largest = 64 * KIB, count = 1000, first = 10;
+      const body = (number) => Buffer.alloc(size, number & 255);
+      const broker = await startBroker(t, '--queue-kib', '256', '--message-kib', '64');
+      const sender = connect(way, broker), receiver = connect(way, broker);
+      const out = sending(sender, 'q', count, { body });
+      const into = receiving(receiver, 'q', count, { credit: first, goesOn: false, body });
+      await until(async () => {
+        const { bytes, messages } = await numbersOf(broker, 'q') ?? {};
+        assert.ok(!(bytes > most), `${bytes} bytes`);
+        return bytes + largest + KIB > most && out.accepted === first + messages &&
+          (size > 1000 || out.sender.credit === 0);
+      });
+      // A queue of others is none the worse.
+      const other = connect(way, broker);
+      await Promise.all([receiving(other, 'other', 10).done, sending(other, 'other', 10).done]);
+      await close(other);
+      assert.equal(out.accepted, first + (await numbersOf(broker, 'q')).messages);
+      into.receiver.add_credit(count);
+      await Promise.all([into.done, out.done]);
+      await close(sender);
+      await close(receiver);
+      await broker.stopsCleanly();
+    });
+
+for (const way of ['ws', 'tcp'])
+  for (const end of ['cut', 'close', 'detach'])
+    test(`what a receiver over ${way} has not settled comes again: ${end}`, async (t) => {
+      const count = 120, taken = 50;
+      const broker = await startBroker(t);
+      const sender = connect(way, broker), lost = connect(way, broker);
+      await sending(sender, 'q', count).done;
+      const receiver = lost.connection.open_receiver(
+        { source: 'q', credit_window: 0, autoaccept: false });
+      receiver.add_credit(taken);
+      let had = 0;
+      await new Promise((resolve) => {
+        receiver.on('message', () => ++had === taken && resolve());
+      });
+      assert.equal((await numbersOf(broker, 'q')).unsettled, taken);
+      if (end === 'cut') lost.cut();
+      else if (end === 'close') await close(lost);
+      else receiver.close();
+      const other = connect(way, broker);
+      await until(async () => (await numbersOf(broker, 'q')).messages === count);
+      await receiving(other, 'q', count).done;
+      await close(sender);
+      await close(other);
+      if (end === 'detach') await close(lost);
+      await broker.stopsCleanly();
+    });
+
+for (const way of ['ws', 'tcp']) {
+  test(`a message over ${way} that is too long is rejected, and others pass`, async (t) => {
+    const broker = await startBroker(t, '--message-kib', '64');
+    const client = connect(way, broker);
+    const sender = client.connection.open_sender('q');
+    await once(sender, 'sendable');
+    for (const size of [65 * KIB, 1000 * KIB]) {
+      sender.send({ body: 'x'.repeat(size) });
+      const [{ delivery }] = await once(sender, 'rejected');
+      assert.equal(delivery.remote_state.error.condition, TOO_LONG);
+    }
+    sender.send({ body: 'short' });
+    await once(sender, 'accepted');
+    assert.equal((await numbersOf(broker, 'q')).messages, 1);
+    await close(client);
+    await broker.stopsCleanly();
+  });
+
+  test(`a settled message over ${way} that is too long ends its link`, async (t) => {
+    const broker = await startBroker(t, '--message-kib', '64');
+    const client = connect(way, broker);
+    const sender = client.connection.open_sender({ target: 'q', snd_settle_mode: 1 });
+    await once(sender, 'sendable');
+    sender.send({ body: 'x'.repeat(1000 * KIB) });
+    await once(sender, 'sender_error');
+    assert.equal(sender.error.condition, TOO_LONG);
+    client.connection.close();
+    await once(client.connection, 'connection_close');
+    await broker.stopsCleanly();
+  });
+}
+
+test('a settled receiver that does not read is not buffered for without end', async (t) => {
+  // More than the kernel's buffers take.
+  const most = 1024 * KIB, size = 50_000, count = 600;
+  const body = (number) => Buffer.alloc(size, number & 255);
+  const broker = await startBroker(t, '--queue-kib', '1024', '--message-kib', '64');
+  const stopped = connect('tcp', broker), sender = connect('ws', broker);
+  const into = receiving(stopped, 'q', count, { credit: count, goesOn: false, settled: true, body });
+  await once(into.receiver, 'receiver_open');
+  stopped.connection.socket.pause();
+  const out = sending(sender, 'q', count, { body });
+  await until(async () => (await numbersOf(broker, 'q'))?.bytes + size + KIB > most);
+  stopped.connection.socket.resume();
+  await Promise.all([out.done, into.done]);
+  await close(stopped);
+  await close(sender);
+  await broker.stopsCleanly();
+});
+
+test('only pages of this machine may connect', async (t) => {
+  const broker = await startBroker(t);
+  const port = new URL(broker.url).port;
+  for (const origin of ['http://evil.example', 'http://localhost.evil.example', 'null']) {
+    const socket = new WebSocket(broker.url.replace(/^http/, 'ws'), ['amqp'], { origin });
+    const [, response] = await once(socket, 'unexpected-response');
+    response.resume();
+    assert.equal(response.statusCode, 403, origin);
+  }
+  for (const host of ['localhost', '127.0.0.1']) {
+    const client = connect('ws', broker, { Origin: `http://${host}:${port}` });
+    await Promise.race([once(client.connection, 'connection_open'), client.failed]);
+    await close(client);
+  }
+  await broker.stopsCleanly();
+});
+
+test('queues are told of by name, and no more are made than may be', async (t) => {
+  const broker = await startBroker(t, '--queues', '2');
+  const client = connect('ws', broker);
+  const name = 'žluťoučký "kůň"\\\n';
+  await sending(client, name, 3).done;
+  await sending(client, 'x'.repeat(255), 1).done;
+  const numbers = await numbersOf(broker, name);
+  assert.deepEqual({ ...numbers, bytes: 0 },
+    { name, messages: 3, unsettled: 0, bytes: 0, in: 3, out: 0 });
+  assert.equal((await numbersOf(broker, 'x'.repeat(255))).messages, 1);
+
+  const refused = async (target, condition) => {
+    const sender = client.connection.open_sender(target);
+    await once(sender, 'sender_error');
+    assert.equal(sender.error.condition, condition);
+  };
+  await refused('third', 'amqp:resource-limit-exceeded');
+  await refused('x'.repeat(256), 'amqp:invalid-field');
+  client.connection.close();
+  await once(client.connection, 'connection_close');
+  await broker.stopsCleanly();
+});
+
+test('it stops with connections in every state', async (t) => {
+  const broker = await startBroker(t);
+  const clients = ['ws', 'tcp', 'ws', 'tcp'].map((way) => connect(way, broker));
+  await sending(clients[0], 'q', 100).done;
+  const ends = clients.map(({ connection }) => Promise.race(
+    ['connection_close', 'disconnected'].map((event) => once(connection, event))));
+  for (const { connection } of clients.slice(2))
+    connection.open_receiver({ source: 'q', credit_window: 0, autoaccept: false }).add_credit(10);
+  await until(async () => (await numbersOf(broker, 'q')).unsettled === 20);
+  await broker.stopsCleanly();
+  await Promise.all(ends);
+});
+
+// The words of a run that ends at once, without its hint about the page.
+function run(...args) {
+  const { status, stdout, stderr } = spawnSync(LWS_PROTON_BROKER, args, { encoding: 'utf8' });
+  assert.equal(stdout, '');
+  const lines = stderr.trimEnd().split('\n').filter((line) => !line.includes('without its page'));
+  return { status, lines };
+}
+
+test('what cannot work is one clear line', async (t) => {
+  for (const [args, words] of [
+    [['--amqp-port', '70000'], '--amqp-port wants a number from 0 to 65535'],
+    [['--http-port', 'x'], '--http-port wants a number'],
+    [['--threads', '0'], '--threads wants a number'],
+    [['--queue-kib', '64', '--message-kib', '64'], '--queue-kib wants more than --message-kib'],
+    [['--no-such-option'], 'no-such-option'],
+    [['more'], "unexpected argument 'more'"],
+  ]) {
+    const { status, lines } = run(...args);
+    assert.equal(status, 2);
+    assert.equal(lines.length, 1);
+    assert.ok(lines[0].includes(words), lines[0]);
+  }
+  const broker = await startBroker(t);
+  const [amqp, http] = [broker.amqp, broker.url].map((url) => new URL(url).port);
+  for (const ports of [[amqp, '0'], ['0', http]]) {
+    const { status, lines } = run('--amqp-port', ports[0], '--http-port', ports[1]);
+    assert.equal(status, 1);
+    assert.equal(lines.length, 1);
+    assert.match(lines[0], /cannot listen/);
+  }
+  await broker.stopsCleanly();
+});
