@@ -191,7 +191,8 @@ typedef struct lws_proton_amqp_connect_t {
  * and what it was given is freed.
  *
  * Any thread, in a callback of lws's or not, but not one that holds a lock that
- * handle() takes.
+ * handle() takes.  Made in a callback the connection belongs to the same pt,
+ * otherwise to one of them in turn.
  */
 LWS_PROTON_EXTERN int
 lws_proton_amqp_connect(const lws_proton_amqp_connect_t *how,

@@ -15,6 +15,7 @@
 #include <proton/session.h>
 #include <proton/transport.h>
 
+#include <array>
 #include <memory>
 #include <mutex>
 
@@ -37,6 +38,9 @@ public:
     std::atomic<int> begun{0}, ended{0}, failed{0}, wakes{0}, received{0}, clients_ended{0};
 
     const lws_protocols *protocols() const { return protocols_; }
+
+    // Clients of each pt.
+    std::array<std::atomic<int>, kThreads> at{};
 
     void connect(lws_context *context, int port) {
         const std::string url = "ws://127.0.0.1:" + std::to_string(port) + "/";
@@ -91,6 +95,8 @@ private:
     void serve(pn_event_t *event) {
         both(event);
         pn_connection_t *c = pn_event_connection(event);
+        if (restless_)
+            lws_proton_amqp_wake(c);
         pn_delivery_t *delivery = pn_event_delivery(event);
         switch (pn_event_type(event)) {
         case PN_CONNECTION_BOUND:
@@ -157,7 +163,8 @@ private:
         }
     }
 
-    const bool lose_;
+    const bool lose_;      // WebSockets, under their connections
+    const bool restless_;  // each connection that is served wakes itself in each event
     std::mutex mutex_;
     std::vector<Waker> wakers_;
     lws_proton_amqp_t server_ = {
