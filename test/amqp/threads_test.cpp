@@ -33,7 +33,7 @@ struct Progress {
 // Both ends of many connections at once.
 class Site {
 public:
-    explicit Site(bool lose) : lose_(lose) {}
+    explicit Site(bool lose, bool restless = false) : lose_(lose), restless_(restless) {}
 
     std::atomic<int> begun{0}, ended{0}, failed{0}, wakes{0}, received{0}, clients_ended{0};
 
@@ -135,6 +135,7 @@ private:
         pn_link_t *link = pn_event_link(event);
         switch (pn_event_type(event)) {
         case PN_CONNECTION_INIT: {
+            at[static_cast<size_t>(lws_wsi_tsi(lws_proton_amqp_wsi(c)))]++;
             pn_session_t *session = pn_session(c);
             pn_session_open(session);
             pn_link_open(pn_sender(session, "sender"));
@@ -213,6 +214,9 @@ void visit(Site &site, lws_context *context) {
 void check(const Site &site, bool lost) {
     CHECK_EQ(site.begun, site.ended);
     CHECK(site.wakes > kConnections);
+    // A thread that is none of lws's makes them for the pts in turn.
+    for (const std::atomic<int> &clients : site.at)
+        CHECK_EQ(clients, kRounds * kConnections / kThreads);
     if (lost) {
         CHECK_GE(site.failed, 1);
         return;
@@ -247,6 +251,14 @@ void connections_on_an_applications_proactor_are_all_served() {
         application.await_nothing_held();
         check(site, lose);
     }
+}
+
+void connections_that_wake_themselves_for_ever_leave_turns_to_others() {
+    Site site(false, true);
+    lws_test::Server server(creation(site), {}, kThreads);
+    visit(site, server.context());
+    server.stop();
+    check(site, false);
 }
 
 void a_context_may_go_while_its_connections_are_woken() {
@@ -287,6 +299,7 @@ int main() {
     const CMUnitTest tests[] = {
         E2E_TEST(connections_on_lwss_own_threads_are_all_served),
         E2E_TEST(connections_on_an_applications_proactor_are_all_served),
+        E2E_TEST(connections_that_wake_themselves_for_ever_leave_turns_to_others),
         E2E_TEST(a_context_may_go_while_its_connections_are_woken),
     };
     return cmocka_run_group_tests_name("amqp_threads", tests, nullptr, nullptr);
