@@ -6,7 +6,8 @@
  *
  * What a client sends to a node comes back, as it was, to whoever of the same
  * connection receives from a node of that name.  Between the two it waits here,
- * so a sender gets credit only for what its receiver has room for.
+ * so who sends gets credit only for what who receives has room for, and is not
+ * read while that one does not read.
  *
  *   stdout  exactly one line, "ready: ws://localhost:PORT/ amqp://localhost:PORT",
  *           once it serves (wss:// with a certificate)
@@ -36,10 +37,11 @@
 #define PROGRAM			"lws-proton-amqp-echo"
 #include "program.h"
 #include "threads.h"
+/* of a session twice as much can wait to be passed on, and as much to be sent */
+#define MESSAGE_MOST		(8 * 1024 * 1024)
+#include "amqp_limits.h"
 
 #define DEFAULT_PORT		5671
-/* bytes of a session that are received and not sent on yet */
-#define SESSION_CAPACITY	(1024 * 1024)
 
 struct options {
 	const char		*tls_cert;
@@ -71,15 +73,19 @@ node(pn_link_t *link)
 	return name ? name : "";
 }
 
-/* the first link of the connection in the other direction, with the same node */
+/*
+ * The links of the connection in the other direction with the same node: the
+ * first, or the next after that one, or NULL.
+ */
 static pn_link_t *
-other_end(pn_link_t *link)
+other_end(pn_link_t *link, pn_link_t *after)
 {
+	const pn_state_t open = PN_LOCAL_ACTIVE | PN_REMOTE_ACTIVE;
 	pn_connection_t *c = pn_session_connection(pn_link_session(link));
-	pn_link_t *other;
+	pn_link_t *other = after ? pn_link_next(after, open) :
+				   pn_link_head(c, open);
 
-	for (other = pn_link_head(c, PN_LOCAL_ACTIVE); other;
-	     other = pn_link_next(other, PN_LOCAL_ACTIVE))
+	for (; other; other = pn_link_next(other, open))
 		if (pn_link_is_sender(other) != pn_link_is_sender(link) &&
 		    !strcmp(node(other), node(link)))
 			return other;
@@ -87,60 +93,65 @@ other_end(pn_link_t *link)
 	return NULL;
 }
 
-/* whoever sends may send what whoever receives has room for */
+/*
+ * Whole messages: several may send to a node.  What is not complete, or cannot
+ * go yet, stays in Proton, within the session's window.  It can go once whoever
+ * receives has read, which he says by settling (PN_DELIVERY), or by giving
+ * credit (PN_LINK_FLOW).
+ */
 static void
-pass_credit(pn_link_t *link)
+pass_on(pn_link_t *from, pn_link_t *to)
 {
-	pn_link_t *other = other_end(link), *from, *to;
-	int credit;
-
-	if (!other)
-		return;
-
-	from = pn_link_is_sender(link) ? other : link;
-	to = pn_link_is_sender(link) ? link : other;
-	/* less the one that is half received, and so half sent */
-	credit = pn_link_credit(to) - pn_link_credit(from);
-	if (pn_link_current(to))
-		credit--;
-	if (credit > 0)
-		pn_link_flow(from, credit);
-}
-
-/* sends on what has come of a delivery */
-static void
-pass_on(pn_delivery_t *in)
-{
-	pn_link_t *from = pn_delivery_link(in), *to = other_end(from);
-	pn_delivery_t *out = to ? pn_link_current(to) : NULL;
+	pn_session_t *session = pn_link_session(to);
 	static _Thread_local char bytes[64 * 1024];
 	static atomic_ullong tags;
+	unsigned long long tag;
+	pn_delivery_t *d;
 	ssize_t n;
+	int credit;
 
-	if (!to) {
-		pn_delivery_update(in, PN_RELEASED);
-		pn_delivery_settle(in);
-		return;
+	while ((d = pn_link_current(from)) && pn_link_credit(to) > 0 &&
+	       pn_session_outgoing_bytes(session) < SESSION_MOST) {
+		if (pn_delivery_aborted(d)) {
+			pn_delivery_settle(d);
+			continue;
+		}
+		if (is_too_long(d)) {
+			if (!reject_too_long(from, d))
+				break;
+			continue;
+		}
+		if (pn_delivery_partial(d))
+			break;
+
+		/* not the tag that it came with: those of two may be the same */
+		tag = ++tags;
+		pn_delivery(to, pn_dtag((char *)&tag, sizeof(tag)));
+		while ((n = pn_link_recv(from, bytes, sizeof(bytes))) > 0)
+			pn_link_send(to, bytes, (size_t)n);
+		pn_link_advance(to);
+		pn_delivery_update(d, PN_ACCEPTED);
+		pn_delivery_settle(d);
 	}
 
-	if (!out) {
-		unsigned long long tag = ++tags;
+	/* what has come and is not passed on yet has used none up */
+	credit = pn_link_credit(to) - pn_link_credit(from);
+	if (credit > 0)
+		pn_link_flow(from, credit);
+	if (pn_link_get_drain(to))
+		pn_link_drained(to);
+}
 
-		out = pn_delivery(to, pn_dtag((char *)&tag, sizeof(tag)));
-	}
+static void
+go_on(pn_link_t *link)
+{
+	pn_link_t *other = other_end(link, NULL);
 
-	while ((n = pn_link_recv(from, bytes, sizeof(bytes))) > 0)
-		pn_link_send(to, bytes, (size_t)n);
-	if (pn_delivery_partial(in))
-		return;
-
-	pn_link_advance(to);
-	if (pn_link_remote_snd_settle_mode(to) == PN_SND_SETTLED)
-		pn_delivery_settle(out);
-
-	pn_delivery_update(in, PN_ACCEPTED);
-	pn_delivery_settle(in);
-	pass_credit(from);
+	if (pn_link_is_sender(link))
+		for (; other; other = other_end(link, other))
+			pass_on(other, link);
+	else if (other)
+		pass_on(link, other);
 }
 
 /* of a connection, whatever carries it */
@@ -158,6 +169,7 @@ handle(void *unused, pn_event_t *event)
 	case PN_CONNECTION_BOUND:
 		pn_transport_require_auth(t, false);
 		pn_transport_set_max_frame(t, (uint32_t)options.max_frame);
+		pn_transport_set_channel_max(t, MOST_SESSIONS - 1);
 		pn_transport_set_idle_timeout(t,
 					(pn_millis_t)options.idle_ms);
 		break;
@@ -167,7 +179,7 @@ handle(void *unused, pn_event_t *event)
 		break;
 	case PN_SESSION_REMOTE_OPEN:
 		pn_session_set_incoming_capacity(pn_event_session(event),
-						 SESSION_CAPACITY);
+						 SESSION_MOST);
 		pn_session_open(pn_event_session(event));
 		break;
 	case PN_LINK_REMOTE_OPEN:
@@ -175,19 +187,23 @@ handle(void *unused, pn_event_t *event)
 				 pn_link_remote_source(link));
 		pn_terminus_copy(pn_link_target(link),
 				 pn_link_remote_target(link));
+		pn_link_set_max_message_size(link, MESSAGE_MOST);
+		/* or nobody would say that he has read: see pass_on() */
+		if (pn_link_is_sender(link))
+			pn_link_set_snd_settle_mode(link, PN_SND_UNSETTLED);
 		pn_link_open(link);
-		pass_credit(link);
+		go_on(link);
 		break;
 	case PN_LINK_FLOW:
-		pass_credit(link);
+		go_on(link);
 		break;
 	case PN_DELIVERY:
 		d = pn_event_delivery(event);
-		if (pn_delivery_readable(d))
-			pass_on(d);
-		else if (pn_link_is_sender(link) && pn_delivery_updated(d))
+		if (pn_link_is_sender(link) && pn_delivery_updated(d))
 			pn_delivery_settle(d);
+		go_on(link);
 		break;
+	case PN_LINK_REMOTE_DETACH:
 	case PN_LINK_REMOTE_CLOSE:
 		pn_link_close(link);
 		pn_link_free(link);
@@ -285,7 +301,7 @@ parse_options(int argc, char **argv)
 		{ 'a', "amqp-port", 0, MAX_PORT, &options.amqp_port },
 		{ 't', "threads", 1, LWS_MAX_SMP, &options.threads },
 		{ 'i', "idle-ms", 0, 3600 * 1000, &options.idle_ms },
-		{ 'f', "max-frame", 512, SESSION_CAPACITY, &options.max_frame },
+		{ 'f', "max-frame", 512, MESSAGE_MOST, &options.max_frame },
 	};
 	size_t i;
 	int n;

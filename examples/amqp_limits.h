@@ -17,7 +17,9 @@
 
 /* bytes: of a frame, of a message, of what came in by a session and is not read */
 #define FRAME_MOST		(16 * 1024)
+#if !defined(MESSAGE_MOST)
 #define MESSAGE_MOST		(64 * 1024)
+#endif
 #define SESSION_MOST		(2 * MESSAGE_MOST)
 /*
  * More than can begin in what is read at a time.  When as many as there may be

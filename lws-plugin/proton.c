@@ -75,12 +75,25 @@ proton_rx_ripe(struct lws *wsi)
 	       lws_buflist_total_len(&wsi->buflist);
 }
 
+/* the next it writes is a pong, and not what its protocol has */
+
+static int
+proton_pongs(struct lws *wsi)
+{
+#if defined(LWS_ROLE_WS)
+	return wsi->ws && wsi->ws->pong_pending_flag;
+#else
+	return 0;
+#endif
+}
+
 static void
 proton_service(void *user, struct lws_proton_conn *c, int events)
 {
 	struct lws_context *cx = (struct lws_context *)user;
 	struct lws_context_per_thread *pt = &cx->pt[c->tsi];
 	uint32_t state = c->wsi->wsistate;
+	int pongs = proton_pongs(c->wsi);
 	struct lws_pollfd pfd;
 	struct lws *wsi;
 
@@ -101,6 +114,17 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 		wsi_to_priv_proton(c->wsi)->drained ^= 1;
 
 	lws_service_fd_tsi(cx, &pfd, c->tsi);
+
+	/*
+	 * Its protocol is not to wait for as long as the peer sends pings
+	 */
+
+	if (pongs && pfd.events & LWS_POLLOUT && c->wsi &&
+	    c->ops->tx_room(c) >= LWS_PROTON_TX_CHOKED) {
+		pfd.fd = c;
+		pfd.events = pfd.revents = LWS_POLLOUT;
+		lws_service_fd_tsi(cx, &pfd, c->tsi);
+	}
 
 	/*
 	 * What it put by it takes before it writes, as in the poll() service:

@@ -4,17 +4,22 @@
 // between a WebSocket and a connection to a broker, and reads of each side only as much as the
 // other takes.
 //
+// With --status-port, and on that port only:
+//
 //   GET /health     200, or 503 while it drains
 //   GET /metrics    for Prometheus
 //
-//   stdout  exactly one line, "ready: ws://HOST:PORT/" (wss:// with a certificate), once it serves
+//   stdout  exactly one line, "ready: ws://HOST:PORT/" (wss:// with a certificate), and then
+//           " http://HOST:PORT/" with a status port, once it serves
 //   stderr  a line for each connection that has ended, and errors
 //   exit    0 after SIGINT or SIGTERM, once its connections have ended or --drain-seconds are over,
 //           or after a second signal; 1 when it cannot serve; 2 on bad usage
+#include "status.hpp"
 #include "tunnel.hpp"
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <thread>
 
 using namespace gateway;
@@ -22,6 +27,27 @@ using namespace gateway;
 namespace {
 
 constexpr int kFailed = 1;
+
+// Vhosts, besides "default".
+constexpr const char *kStatus = "status";
+
+std::string url(lws_context *context, const char *scheme, const std::string &host,
+                const char *vhost) {
+    const int port = lws_get_vhost_listen_port(lws_get_vhost_by_name(context, vhost));
+    return std::string(scheme) + "://" + (host == "127.0.0.1" ? "localhost" : host) + ":" +
+           std::to_string(port) + "/";
+}
+
+bool serve_status(const Site &site, lws_context *context) {
+    lws_context_creation_info info = {};
+    info.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
+    info.vhost_name = kStatus;
+    info.port = site.options.status_port;
+    info.iface = site.options.status_host.c_str();
+    info.protocols = kStatusProtocols;
+    info.timeout_secs = site.options.handshake_seconds;
+    return lws_create_vhost(context, &info);
+}
 
 // Until there are no connections, the time is over, or there is a second signal.
 void drain(Site &site, const sigset_t &signals) {
@@ -45,10 +71,12 @@ int serve(Site &site, lws_context *context, const sigset_t &signals) {
                     kill(getpid(), SIGTERM);
                 }
         });
-    const int port = lws_get_vhost_listen_port(lws_get_vhost_by_name(context, "default"));
-    printf("ready: %s://%s:%d/\n", site.options.tls_cert.empty() ? "ws" : "wss",
-           site.options.listen_host == "127.0.0.1" ? "localhost" : site.options.listen_host.c_str(),
-           port);
+    const Options &options = site.options;
+    std::string ready =
+        url(context, options.tls_cert.empty() ? "ws" : "wss", options.listen_host, "default");
+    if (options.status_port >= 0)
+        ready += " " + url(context, "http", options.status_host, kStatus);
+    printf("ready: %s\n", ready.c_str());
     fflush(stdout);
     int signal;
     sigwait(&signals, &signal);
@@ -92,9 +120,12 @@ int main(int argc, char **argv) {
         info.ssl_cert_filepath = options->tls_cert.c_str();
         info.ssl_private_key_filepath = options->tls_key.c_str();
     }
+    // lws would go to the brokers through it.
+    unsetenv("http_proxy");
     lws_context *context = lws_create_context(&info);
-    if (!context) {
+    if (!context || (options->status_port >= 0 && !serve_status(site, context))) {
         fprintf(stderr, "lws-proton-gateway: it cannot serve: see above\n");
+        lws_context_destroy(context);
         return kFailed;
     }
     status = serve(site, context, signals);

@@ -64,6 +64,13 @@ std::optional<Options> parse_options(int argc, char **argv, int *status) {
                     ->check(CLI::ExistingFile);
     cert->needs(key);
     key->needs(cert);
+    auto *status_port = app.add_option("--status-port", options.status_port,
+                                       "port for GET /health and /metrics, 0 picks a free one "
+                                       "(default: none)")
+                            ->check(CLI::Range(0, kMaxPort));
+    app.add_option("--status-bind", options.status_host, "and its address")
+        ->needs(status_port)
+        ->capture_default_str();
     app.add_option("--broker", brokers, "amqp://HOST[:PORT]; several are tried in turn")
         ->required()
         ->check([](const std::string &url) {

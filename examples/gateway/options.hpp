@@ -16,6 +16,8 @@ struct Options {
     std::string listen_host = "127.0.0.1";
     int listen_port = 5671;
     std::string tls_cert, tls_key;
+    std::string status_host = "127.0.0.1";
+    int status_port = -1;  // none
     std::vector<Broker> brokers;
     std::vector<std::string> origins;  // empty: any
     unsigned threads = 1;

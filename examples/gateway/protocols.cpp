@@ -2,7 +2,6 @@
 #include "tunnel.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 namespace gateway {
 
@@ -12,42 +11,16 @@ Site &site_of(lws *wsi) {
     return *static_cast<Site *>(lws_context_user(lws_get_context(wsi)));
 }
 
-int answer(lws *wsi, unsigned status, const std::string &text) {
-    std::vector<uint8_t> buffer(LWS_PRE + 1024 + text.size());
-    uint8_t *start = buffer.data() + LWS_PRE, *at = start, *end = buffer.data() + buffer.size();
-    if (lws_add_http_common_headers(wsi, status, "text/plain; version=0.0.4", text.size(), &at,
-                                    end) ||
-        lws_finalize_write_http_header(wsi, start, &at, end))
-        return -1;
-    memcpy(start, text.data(), text.size());
-    if (lws_write(wsi, start, text.size(), LWS_WRITE_HTTP_FINAL) < 0)
-        return -1;
-    return lws_http_transaction_completed(wsi) ? -1 : 0;
-}
-
 int refuse(lws *wsi, unsigned status) {
     lws_return_http_status(wsi, status, nullptr);
     return -1;
 }
 
 int http(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len) {
-    const Site &site = site_of(wsi);
-    switch (reason) {
-    case LWS_CALLBACK_HTTP: {
-        const std::string path(static_cast<char *>(in), len);
-        if (path == "/health")
-            return site.draining ? answer(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE, "draining\n")
-                                 : answer(wsi, HTTP_STATUS_OK, "ok\n");
-        if (path == "/metrics")
-            return answer(wsi, HTTP_STATUS_OK, site.metrics());
-        return answer(wsi, HTTP_STATUS_NOT_FOUND, "not found\n");
-    }
-    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-        // A WebSocket that names no subprotocol.
+    // A WebSocket that names no subprotocol.
+    if (reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION)
         return refuse(wsi, HTTP_STATUS_BAD_REQUEST);
-    default:
-        return lws_callback_http_dummy(wsi, reason, user, in, len);
-    }
+    return lws_callback_http_dummy(wsi, reason, user, in, len);
 }
 
 int upgrade(lws *wsi, Tunnel *&tunnel) {

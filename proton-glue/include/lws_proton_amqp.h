@@ -55,8 +55,9 @@
  *
  * Flow control: while the tx window is full the driver is asked for no output, so
  * what the application sends waits in its deliveries.  A peer that does not
- * read is itself read for LWS_PROTON_AMQP_UNREAD bytes more, and then no more
- * until it does: what it asks for cannot pile up as answers.
+ * read is itself read for LWS_PROTON_AMQP_UNREAD bytes more, and from then on
+ * for as many as it reads, until it has read all that there is for it: what it
+ * asks for cannot pile up as answers.
  */
 
 #if !defined(LWS_PROTON_AMQP_H)
@@ -81,15 +82,16 @@ extern "C" {
 /* the largest frame that is taken, unless set otherwise */
 #define LWS_PROTON_AMQP_MAX_FRAME	(64 * 1024)
 /*
- * More than the kernels of both ends keep of one connection (tcp_rmem and
- * tcp_wmem), as they come: with less, two peers that both send much and heed
+ * More than twice what the kernels of both ends keep of one direction (tcp_rmem
+ * and tcp_wmem), as they come: with less, two peers that both send much and heed
  * such a limit could wait for each other for ever.
  */
-#define LWS_PROTON_AMQP_UNREAD		(16 * 1024 * 1024)
+#define LWS_PROTON_AMQP_UNREAD		(32 * 1024 * 1024)
 
 /*
- * Once one side of AMQP has ended (its close is sent, or it has failed), the
- * other gets this long to end too, before the WebSocket is closed under it (ms).
+ * Once the application has closed the connection, or AMQP has failed, a peer that
+ * neither reads on nor ends AMQP too gets this long, before the WebSocket is
+ * closed under it (ms).
  */
 #define LWS_PROTON_AMQP_END_MS		5000
 
@@ -191,7 +193,8 @@ typedef struct lws_proton_amqp_connect_t {
  * and what it was given is freed.
  *
  * Any thread, in a callback of lws's or not, but not one that holds a lock that
- * handle() takes.
+ * handle() takes.  Made in a callback the connection belongs to the same pt,
+ * otherwise to one of them in turn.
  */
 LWS_PROTON_EXTERN int
 lws_proton_amqp_connect(const lws_proton_amqp_connect_t *how,

@@ -21,7 +21,7 @@ const { LWS_PROTON_BROKER, LWS_PROTON_PEER, LWS_PROTON_TEST_THREADS = '1', LWS_P
   process.env;
 const MANY = LWS_PROTON_SANITIZED ? 200 : 2000;
 const KIB = 1024;
-const PORTS = ['--amqp-port', '0', '--http-port', '0'];
+const PORTS = { ports: ['--amqp-port', '0', '--http-port', '0'] };
 const TOO_LONG = 'amqp:link:message-size-exceeded';
 
 const startBroker = (t, ...args) =>

@@ -176,6 +176,47 @@ void a_refusal_is_told_in_words() {
     }
 }
 
+// A server's answer to a client's request, by hand; the request.
+std::string answer(lws_proton_driver_t *driver, const std::string &text) {
+    lws_proton_driver_connected(driver, 0);
+    while (lws_proton_driver_service(driver))
+        ;
+    const pn_bytes_t out = lws_proton_driver_write_buffer(driver);
+    const std::string request(out.start, out.size);
+    lws_proton_driver_write_done(driver, out.size);
+    const pn_rwbytes_t in = lws_proton_driver_read_buffer(driver);
+    CHECK_GE(in.size, text.size());
+    memcpy(in.start, text.data(), text.size());
+    lws_proton_driver_read_done(driver, text.size());
+    while (lws_proton_driver_service(driver))
+        ;
+    return request;
+}
+
+void credentials_do_not_follow_a_redirect() {
+    Scene scene;
+    std::vector<lws_proton_driver_t *> drivers;
+    scene.cable.on_dial = [&](lws_proton_driver_t *driver) {
+        drivers.push_back(driver);
+        return 0;
+    };
+    const lws_proton_amqp_header_t headers[] = {{"Authorization", "Bearer 1234"},
+                                                {nullptr, nullptr}};
+    lws_proton_amqp_connect_t how = scene.how();
+    how.headers = headers;
+    scene.connect(how);
+    CHECK_EQ(drivers.size(), 1u);
+    const std::string request = answer(drivers[0], "HTTP/1.1 302 Found\r\n"
+                                                   "Location: ws://elsewhere:5671/\r\n"
+                                                   "Content-Length: 0\r\n\r\n");
+    CHECK(request.find("Authorization: Bearer 1234\r\n") != std::string::npos);
+    scene.cable.run_until("the error", [&] { return scene.client.ended == 1; });
+    CHECK_EQ(scene.client.condition.substr(0, 11), "proton:io: ");
+    CHECK(scene.cable.asked == std::vector<std::string>({"localhost:5671"}));
+    for (lws_proton_driver_t *driver : drivers)
+        lws_proton_driver_free(driver);
+}
+
 void a_server_that_is_not_reached_is_told_in_words() {
     for (const bool later : {false, true}) {
         Scene scene;
@@ -310,6 +351,7 @@ int main() {
         E2E_TEST(the_request_is_as_it_was_asked_for),
         E2E_TEST(the_connection_may_be_the_applications),
         E2E_TEST(a_refusal_is_told_in_words),
+        E2E_TEST(credentials_do_not_follow_a_redirect),
         E2E_TEST(a_server_that_is_not_reached_is_told_in_words),
         E2E_TEST(a_certificate_that_is_not_good_is_refused),
         E2E_TEST(what_is_no_websocket_url_is_refused_at_once),

@@ -254,6 +254,73 @@ void who_is_not_answered_closes_in_the_end() {
     CHECK_EQ(application.count("CONNECTION_REMOTE_CLOSE"), 0u);
 }
 
+// With more to read than the window has room for.
+void close_much(Receiving &application, Peer &peer) {
+    peer.sending.close = false;
+    peer.on = [&](pn_event_t *event) {
+        pn_link_t *link = pn_event_link(event);
+        if (pn_event_type(event) == PN_CONNECTION_INIT) {
+            pn_connection_t *c = pn_event_connection(event);
+            pn_connection_open(c);
+            pn_session_t *session = pn_session(c);
+            pn_session_open(session);
+            pn_link_t *receiver = pn_receiver(session, "receiver");
+            pn_link_open(receiver);
+            pn_link_flow(receiver, 1);
+        }
+        if (pn_event_type(event) == PN_DELIVERY) {
+            char bytes[4096];
+            while (pn_link_recv(link, bytes, sizeof(bytes)) > 0)
+                ;
+        }
+        if (pn_event_type(event) == PN_CONNECTION_REMOTE_CLOSE)
+            pn_connection_close(pn_event_connection(event));
+    };
+    application.on = [&](pn_event_t *event) {
+        pn_link_t *link = pn_event_link(event);
+        if (pn_event_type(event) != PN_LINK_FLOW || !pn_link_credit(link))
+            return;
+        peer.reading = false;
+        const std::string message(1000000, 'm');
+        pn_delivery(link, pn_dtag("1", 1));
+        pn_link_send(link, message.data(), message.size());
+        pn_link_advance(link);
+        pn_connection_close(pn_event_connection(event));
+    };
+    converse(peer);
+}
+
+void who_does_not_read_ends_after_the_close() {
+    Receiving application;
+    Endpoint endpoint(application);
+    Peer peer(endpoint);
+    close_much(application, peer);
+    CHECK_EQ(application.ended, 0);
+    peer.run_until("the end", [&] { return application.ended == 1; });
+    CHECK_EQ(endpoint.context.stats().connections, 1u);  // the peer's, which nobody reads
+}
+
+void who_reads_slowly_reads_all_before_the_end() {
+    Receiving application;
+    Endpoint endpoint(application);
+    Peer peer(endpoint);
+    close_much(application, peer);
+    // It takes longer than the limit, but never that long for nothing.
+    const e2e::Deadline limit(std::chrono::milliseconds(LWS_PROTON_AMQP_END_MS + 1000));
+    peer.reading = true;
+    peer.appetite = 0;
+    peer.run_until("more than the limit", [&] {
+        peer.appetite = 1000;
+        return limit.passed();
+    });
+    CHECK_EQ(application.ended, 0);
+    peer.appetite = SIZE_MAX;
+    peer.run();
+    CHECK_EQ(application.ended, 1);
+    CHECK_EQ(application.condition, "");
+    CHECK_EQ(peer.close_code, 1000);
+}
+
 void a_request_is_refused_before_the_upgrade() {
     for (const int status : {401, 403, 503}) {
         Receiving application;
@@ -300,6 +367,31 @@ void aliases_are_answered_by_their_name_and_no_name_is_refused() {
     CHECK(application.events.empty());
 }
 
+void a_websocket_without_a_name_is_the_first_protocols() {
+    static int established;
+    established = 0;
+    Receiving application;
+    const lws_protocols protocols[] = {
+        {"first",
+         [](lws *, lws_callback_reasons reason, void *, void *, size_t) {
+             established += reason == LWS_CALLBACK_ESTABLISHED;
+             return 0;
+         },
+         0, 0, 0, nullptr, 0},
+        application.protocols()[1],
+        LWS_PROTOCOL_LIST_TERM,
+    };
+    Endpoint endpoint(application,
+                      [&](lws_context_creation_info &info) { info.protocols = protocols; });
+    Peer nameless(endpoint), named(endpoint);
+    CHECK_EQ(nameless.upgrade(""), 101);
+    CHECK_EQ(established, 1);
+    CHECK(application.events.empty());
+    converse(named);
+    check_conversed(application, named);
+    CHECK_EQ(established, 1);
+}
+
 void a_destroyed_context_ends_its_connections() {
     Receiving application;
     auto endpoint = std::make_unique<Endpoint>(application);
@@ -328,8 +420,11 @@ int main() {
         E2E_TEST(a_connection_that_is_cut_anywhere_is_aborted_once),
         E2E_TEST(a_peer_may_go_once_amqp_is_closed),
         E2E_TEST(who_is_not_answered_closes_in_the_end),
+        E2E_TEST(who_does_not_read_ends_after_the_close),
+        E2E_TEST(who_reads_slowly_reads_all_before_the_end),
         E2E_TEST(a_request_is_refused_before_the_upgrade),
         E2E_TEST(aliases_are_answered_by_their_name_and_no_name_is_refused),
+        E2E_TEST(a_websocket_without_a_name_is_the_first_protocols),
         E2E_TEST(a_destroyed_context_ends_its_connections),
     };
     return cmocka_run_group_tests_name("amqp_endpoint", tests, nullptr, nullptr);

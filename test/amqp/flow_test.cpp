@@ -139,9 +139,23 @@ void a_peer_that_does_not_read_is_not_read_for_ever() {
     }
     CHECK_GE(offered, size_t{LWS_PROTON_AMQP_UNREAD});
     CHECK_LE(offered, LWS_PROTON_AMQP_UNREAD + LWS_PROTON_AMQP_UNREAD / 10u);
-    // It begins to read, and so is read.
+    // It reads a little, and so is read a little.
     application.on = {};
     peer.reading = true;
+    size_t taken = 0;
+    const size_t before = offered;
+    for (; taken < LWS_PROTON_AMQP_UNREAD / 4; taken += many.size()) {
+        peer.appetite = many.size();
+        peer.run();
+        for (; !peer.unsent() && offered < before + LWS_PROTON_AMQP_UNREAD; peer.run()) {
+            peer.send(many);
+            offered += many.size();
+        }
+    }
+    CHECK_GE(offered - before, taken / 2);
+    CHECK_LE(offered - before, taken + LWS_PROTON_AMQP_UNREAD / 10u);
+    // It reads all, and so is read as ever.
+    peer.appetite = SIZE_MAX;
     peer.run();
     CHECK_EQ(peer.unsent(), 0u);
     CHECK_EQ(messages.size(), 1000u);
@@ -227,6 +241,27 @@ void a_peer_that_wants_heartbeats_gets_them() {
     CHECK_EQ(application.failed, 0);
 }
 
+void an_idle_time_out_of_a_millisecond_does_not_spin() {
+    Receiving application;
+    Endpoint endpoint(application);
+    Peer peer(endpoint);
+    peer.sending.close = false;
+    CHECK_EQ(peer.upgrade(), 101);
+    peer.begin();
+    pn_transport_set_idle_timeout(peer.engine()->transport, 2);  // it tells half of its own
+    peer.run();
+    CHECK_EQ(pn_transport_get_remote_idle_timeout(pn_connection_transport(application.connection)),
+             1u);
+    // When it is to come again: a busy machine makes it less, but not always.
+    int most = 0;
+    for (int i = 0; i < 100; i++) {
+        most = std::max(most, lws_proton_loop_tick(endpoint.loop()));
+        peer.run();
+    }
+    CHECK_GE(most, 5);
+    CHECK_EQ(application.failed, 0);
+}
+
 void wakes_are_told_once_from_any_thread() {
     Receiving application;
     Endpoint endpoint(application);
@@ -303,6 +338,26 @@ void a_wake_reaches_a_connection_whose_peer_does_not_read() {
     CHECK_EQ(application.ended, 1);
 }
 
+void a_wake_reaches_a_connection_whose_window_is_full_of_pongs() {
+    Receiving application;
+    Endpoint endpoint(application);
+    Peer peer(endpoint);
+    peer.sending.close = false;
+    CHECK_EQ(peer.upgrade(), 101);
+    peer.begin();
+    peer.run();
+    peer.reading = false;
+    for (int i = 0; i < 4000; i++)
+        peer.send(conformance::frame({conformance::kPing}, std::string(100, 'p')));
+    peer.run();
+    CHECK_EQ(peer.unsent(), 0u);
+    lws_proton_amqp_wake(application.connection);
+    peer.run_until("the wake", [&] { return application.count("CONNECTION_WAKE") == 1; });
+    peer.reading = true;
+    peer.run();
+    CHECK_GE(peer.pongs, 100);
+}
+
 }  // namespace
 
 int main() {
@@ -313,9 +368,11 @@ int main() {
         E2E_TEST(an_idle_peer_that_does_not_read_is_ended_too),
         E2E_TEST(a_peer_that_sends_is_not_idle),
         E2E_TEST(a_peer_that_wants_heartbeats_gets_them),
+        E2E_TEST(an_idle_time_out_of_a_millisecond_does_not_spin),
         E2E_TEST(wakes_are_told_once_from_any_thread),
         E2E_TEST(a_wake_may_come_before_the_websocket_and_after_it),
         E2E_TEST(a_wake_reaches_a_connection_whose_peer_does_not_read),
+        E2E_TEST(a_wake_reaches_a_connection_whose_window_is_full_of_pongs),
     };
     return cmocka_run_group_tests_name("amqp_flow", tests, nullptr, nullptr);
 }

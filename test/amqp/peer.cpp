@@ -88,8 +88,9 @@ bool Peer::serve() {
         moved = true;
     }
     const pn_bytes_t out = lws_proton_driver_write_buffer(driver_);
-    if (const size_t n = reading ? std::min(out.size, most) : 0) {
+    if (const size_t n = reading ? std::min({out.size, most, appetite}) : 0) {
         received.append(out.start, n);
+        appetite -= n;
         lws_proton_driver_write_done(driver_, n);
         moved = true;
     }
@@ -127,6 +128,10 @@ bool Peer::listen() {
                 close_reason = frame->payload.substr(2);
             // Answers, and is told the end.
             send(conformance::frame({kClose}, frame->payload));
+            continue;
+        }
+        if (frame->opcode == kPong) {
+            pongs++;
             continue;
         }
         CHECK_EQ(frame->opcode, kBinary);

@@ -46,10 +46,12 @@ public:
     std::function<void(pn_event_t *)> on;  // instead of it
     Wrap wrap = one_message;
     bool reading = true;
-    size_t most = SIZE_MAX;   // bytes at a time
-    size_t quota = SIZE_MAX;  // bytes that are sent yet, then the connection is cut
-    std::string received;     // and not taken
-    int close_code = 0;       // of the server's close frame; -1: it had none
+    size_t appetite = SIZE_MAX;  // bytes that it reads yet
+    size_t most = SIZE_MAX;      // bytes at a time
+    size_t quota = SIZE_MAX;     // bytes that are sent yet, then the connection is cut
+    std::string received;        // and not taken
+    int pongs = 0;
+    int close_code = 0;  // of the server's close frame; -1: it had none
     std::string close_reason;
     size_t largest_message = 0;
 

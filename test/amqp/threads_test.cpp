@@ -15,6 +15,7 @@
 #include <proton/session.h>
 #include <proton/transport.h>
 
+#include <array>
 #include <memory>
 #include <mutex>
 
@@ -32,11 +33,14 @@ struct Progress {
 // Both ends of many connections at once.
 class Site {
 public:
-    explicit Site(bool lose) : lose_(lose) {}
+    explicit Site(bool lose, bool restless = false) : lose_(lose), restless_(restless) {}
 
     std::atomic<int> begun{0}, ended{0}, failed{0}, wakes{0}, received{0}, clients_ended{0};
 
     const lws_protocols *protocols() const { return protocols_; }
+
+    // Clients of each pt.
+    std::array<std::atomic<int>, kThreads> at{};
 
     void connect(lws_context *context, int port) {
         const std::string url = "ws://127.0.0.1:" + std::to_string(port) + "/";
@@ -91,6 +95,8 @@ private:
     void serve(pn_event_t *event) {
         both(event);
         pn_connection_t *c = pn_event_connection(event);
+        if (restless_)
+            lws_proton_amqp_wake(c);
         pn_delivery_t *delivery = pn_event_delivery(event);
         switch (pn_event_type(event)) {
         case PN_CONNECTION_BOUND:
@@ -129,6 +135,7 @@ private:
         pn_link_t *link = pn_event_link(event);
         switch (pn_event_type(event)) {
         case PN_CONNECTION_INIT: {
+            at[static_cast<size_t>(lws_wsi_tsi(lws_proton_amqp_wsi(c)))]++;
             pn_session_t *session = pn_session(c);
             pn_session_open(session);
             pn_link_open(pn_sender(session, "sender"));
@@ -157,7 +164,8 @@ private:
         }
     }
 
-    const bool lose_;
+    const bool lose_;      // WebSockets, under their connections
+    const bool restless_;  // each connection that is served wakes itself in each event
     std::mutex mutex_;
     std::vector<Waker> wakers_;
     lws_proton_amqp_t server_ = {
@@ -206,6 +214,9 @@ void visit(Site &site, lws_context *context) {
 void check(const Site &site, bool lost) {
     CHECK_EQ(site.begun, site.ended);
     CHECK(site.wakes > kConnections);
+    // A thread that is none of lws's makes them for the pts in turn.
+    for (const std::atomic<int> &clients : site.at)
+        CHECK_EQ(clients, kRounds * kConnections / kThreads);
     if (lost) {
         CHECK_GE(site.failed, 1);
         return;
@@ -240,6 +251,14 @@ void connections_on_an_applications_proactor_are_all_served() {
         application.await_nothing_held();
         check(site, lose);
     }
+}
+
+void connections_that_wake_themselves_for_ever_leave_turns_to_others() {
+    Site site(false, true);
+    lws_test::Server server(creation(site), {}, kThreads);
+    visit(site, server.context());
+    server.stop();
+    check(site, false);
 }
 
 void a_context_may_go_while_its_connections_are_woken() {
@@ -280,6 +299,7 @@ int main() {
     const CMUnitTest tests[] = {
         E2E_TEST(connections_on_lwss_own_threads_are_all_served),
         E2E_TEST(connections_on_an_applications_proactor_are_all_served),
+        E2E_TEST(connections_that_wake_themselves_for_ever_leave_turns_to_others),
         E2E_TEST(a_context_may_go_while_its_connections_are_woken),
     };
     return cmocka_run_group_tests_name("amqp_threads", tests, nullptr, nullptr);

@@ -25,7 +25,7 @@ function startBroker(t, ...args) {
   assert.ok(LWS_PROTON_BROKER, 'LWS_PROTON_BROKER names no program');
   const others = (LWS_PROTON_BROKER_ARGS ?? '').split(' ').filter(Boolean);
   return Server.start(t, LWS_PROTON_BROKER, [...others, ...args],
-    ['--amqp-port', '0', '--http-port', '0']);
+    { ports: ['--amqp-port', '0', '--http-port', '0'] });
 }
 
 // The page in a window of its own, connected; what it loads is the broker's, all of it.

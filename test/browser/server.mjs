@@ -24,9 +24,9 @@ export class Server {
   #out = '';
   #log = '';
 
-  // It does not outlive test `t`, however that ends.
-  static async start(t, program, args, ports = ['--port', '0']) {
-    const server = new Server(program, [...ports, ...args]);
+  // It does not outlive test `t`, however that ends. `env` is added to the environment.
+  static async start(t, program, args, { ports = ['--port', '0'], env = {} } = {}) {
+    const server = new Server(program, [...ports, ...args], env);
     t.after(() => {
       if (server.#child.kill('SIGKILL')) console.error(`the server's log:\n${server.#log}`);
     });
@@ -34,8 +34,9 @@ export class Server {
     return server;
   }
 
-  constructor(program, args) {
-    this.#child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(program, args, env) {
+    this.#child = spawn(program, args,
+      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     this.#child.stdout.setEncoding('utf8').on('data', (text) => (this.#out += text));
     this.#child.stderr.setEncoding('utf8').on('data', (text) => (this.#log += text));
     this.#ended = once(this.#child, 'close');
@@ -50,10 +51,11 @@ export class Server {
       while (!this.#out.includes('\n')) await once(this.#child.stdout, 'data');
     })();
     await within('ready line', Promise.race([line, died]));
-    const match =
-      /^ready: (\w+:\/\/localhost:\d+\/)(?: (amqp:\/\/localhost:\d+)\/?)?\n$/.exec(this.#out);
+    const url = '://localhost:\\d+';
+    const match = new RegExp(`^ready: (\\w+${url}/)(?: (amqp${url})/?)?(?: (http${url}/))?\n$`)
+      .exec(this.#out);
     assert.ok(match, `not a ready line: ${this.#out}`);
-    [, this.url, this.amqp] = match;
+    [, this.url, this.amqp, this.status] = match;
   }
 
   async stopsCleanly() {

@@ -18,7 +18,7 @@ inline constexpr int kStates = 5;
 
 enum class Event : uint8_t {
     established,  // the WebSocket is there
-    half_ended,   // AMQP: all of ours is sent, or has failed, and the rest is up to the peer
+    half_ended,   // AMQP: closed by the application, or failed: the rest is up to the peer
     ended,        // AMQP: on both sides
     violated,     // by the peer, the rules of the binding
     expired,      // what was to end in a while has not

@@ -7,33 +7,36 @@
 #include <proton/connection.h>
 #include <proton/transport.h>
 
+#include <atomic>
 #include <memory>
 
 namespace lws_proton::amqp {
 
 namespace {
 
-// A thread may enter any pt, but in a callback of lws's only the one that it is in.
+// A thread may enter any pt, and takes them in turn; in a callback of lws's only the one that it is
+// in.
 class AnyPt {
 public:
-    explicit AnyPt(lws_context *context) noexcept
-        : loop_(lws_proton_loop_of(context)), pts_(lws_get_count_threads(context)) {
-        while (loop_ && tsi_ < pts_ && lws_proton_loop_enter(loop_, tsi_))
-            tsi_++;
+    explicit AnyPt(lws_context *context) noexcept : loop_(lws_proton_loop_of(context)) {
+        static std::atomic<unsigned> turn{0};
+        const auto pts = static_cast<unsigned>(lws_get_count_threads(context));
+        const unsigned first = turn++;
+        for (unsigned i = 0; loop_ && !entered_ && i < pts; i++)
+            entered_ = !lws_proton_loop_enter(loop_, static_cast<int>((first + i) % pts));
     }
     ~AnyPt() {
-        if (*this)
+        if (entered_)
             lws_proton_loop_leave(loop_);
     }
     AnyPt(const AnyPt &) = delete;
     AnyPt &operator=(const AnyPt &) = delete;
 
-    explicit operator bool() const noexcept { return loop_ && tsi_ < pts_; }
+    explicit operator bool() const noexcept { return entered_; }
 
 private:
     lws_proton_loop_t *const loop_;
-    const int pts_;
-    int tsi_ = 0;
+    bool entered_ = false;
 };
 
 }  // namespace

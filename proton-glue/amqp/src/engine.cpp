@@ -2,7 +2,6 @@
 #include "engine.hpp"
 
 #include <proton/condition.h>
-#include <proton/connection.h>
 #include <proton/event.h>
 #include <proton/object.h>
 #include <proton/transport.h>
@@ -26,6 +25,10 @@ void put(pn_collector_t *collector, T *object, pn_event_type_t type) noexcept {
     else
         pn_collector_put(collector, PN_OBJECT, object, type);
 }
+
+// For a peer whose idle time-out is a millisecond Proton makes a heartbeat whenever it is asked,
+// and it is asked again for each that was sent.
+constexpr int64_t kLeastTickMs = 10;
 
 }  // namespace
 
@@ -115,11 +118,19 @@ bool Engine::failed() const noexcept {
 }
 
 int64_t Engine::tick(int64_t now) noexcept {
+    const pn_millis_t local = pn_transport_get_idle_timeout(driver_.transport),
+                      remote = pn_transport_get_remote_idle_timeout(driver_.transport);
     // Most connections have neither.
-    if (!pn_transport_get_idle_timeout(driver_.transport) &&
-        !pn_transport_get_remote_idle_timeout(driver_.transport))
+    if (!local && !remote)
         return 0;
-    return pn_transport_tick(driver_.transport, now);
+    const bool hasty = remote && remote < kLeastTickMs;
+    if (!due_ || !hasty || now >= ticked_ + kLeastTickMs) {
+        ticked_ = now;
+        due_ = pn_transport_tick(driver_.transport, now);
+        if (due_)
+            due_ = std::max(due_, now + kLeastTickMs);
+    }
+    return due_;
 }
 
 }  // namespace lws_proton::amqp

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <proton/connection.h>
 #include <proton/connection_driver.h>
 #include <proton/transport.h>
 #include <proton/types.h>
@@ -45,6 +46,10 @@ public:
     // Nothing more can be.
     void end_of_output() noexcept;
 
+    // The application has closed the connection, whether the peer has been told or not.
+    bool closed() const noexcept {
+        return pn_connection_state(driver_.connection) & PN_LOCAL_CLOSED;
+    }
     bool input_ended() const noexcept { return pn_transport_tail_closed(driver_.transport); }
     bool output_ended() const noexcept { return pn_transport_head_closed(driver_.transport); }
 
@@ -60,6 +65,8 @@ private:
     void *const context_;
     pn_connection_driver_t driver_{};
     size_t unsent_ = 0;  // of what the driver has made
+    // Of the last tick.
+    int64_t ticked_ = 0, due_ = 0;
 };
 
 }  // namespace lws_proton::amqp

@@ -20,8 +20,8 @@ PN_HANDLE(kSession)
 // Of a tx window, what the frame around a piece and a TLS record around that take at most.
 constexpr size_t kAround = 64;
 
-// Proton comes at once, again and again, for a peer whose idle time-out is a millisecond.
-constexpr int64_t kLeastTickMs = 10;
+// Of a tx window, what lws takes for pongs, at most, between two visits: no more than it reads.
+constexpr size_t kPongs = 8 * 1024;
 
 int64_t now_ms() noexcept {
     return lws_now_usecs() / LWS_US_PER_MS;
@@ -109,7 +109,9 @@ int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
         return 0;
     engine_.receive(bytes, size);
     pump();
-    if (engine_.output().size && (unread_ += size) > LWS_PROTON_AMQP_UNREAD)
+    if (!engine_.output().size)
+        unread_ = 0;
+    else if ((unread_ += size) > LWS_PROTON_AMQP_UNREAD)
         read(false);
     return verdict();
 }
@@ -125,13 +127,15 @@ int Session::writable() noexcept {
             break;
         if (!write(out, room - kAround))
             return -1;
-        unread_ = 0;
-        read(true);
         pump();
         if (piece_)
             break;
     }
-    waker_->stall(writable_now() < room_ / 2);
+    if (!engine_.output().size)
+        unread_ = 0;
+    if (unread_ <= LWS_PROTON_AMQP_UNREAD)
+        read(true);
+    waker_->stall(writable_now() < room_ / 4 + kPongs);
     // A wake that saw it otherwise has asked for what may not come.
     if (waker_->woken() || piece_)
         pump();
@@ -167,8 +171,10 @@ void Session::attend() noexcept {
 void Session::on(Event event) noexcept {
     const Transition t = transition(state_, event);
     state_ = t.next;
-    if (t.actions & act_limit)
-        schedule(limit_, now_ms() + LWS_PROTON_AMQP_END_MS);
+    if (t.actions & act_limit) {
+        taken_ = now_ms();
+        schedule(limit_, taken_ + LWS_PROTON_AMQP_END_MS);
+    }
     if (t.actions & act_lose) {
         engine_.end_of_input();
         engine_.end_of_output();
@@ -186,18 +192,17 @@ void Session::pump() noexcept {
     // One that comes meanwhile, perhaps of the handler itself, has a turn of its own.
     if (waker_->take())
         engine_.wake();
-    int64_t now, next;
+    int64_t next;
     do {
-        now = now_ms();
-        next = engine_.tick(now);
+        next = engine_.tick(now_ms());
         engine_.output();
     } while (engine_.dispatch());
     if (engine_.input_ended() && engine_.output_ended())
         on(Event::ended);
-    else if (engine_.output_ended() || engine_.failed())
+    else if (engine_.closed() || engine_.output_ended() || engine_.failed())
         on(Event::half_ended);
     if (next)
-        schedule(idle_, std::max(next, now + kLeastTickMs));
+        schedule(idle_, next);
     if (engine_.output().size || state_ == State::closing || piece_)
         lws_callback_on_writable(wsi_);
 }
@@ -220,6 +225,8 @@ bool Session::write(pn_bytes_t out, size_t room) noexcept {
     if (lws_write(wsi_, piece + LWS_PRE, n, LWS_WRITE_BINARY) < 0)
         return false;
     engine_.sent(n);
+    unread_ -= std::min(unread_, n);
+    taken_ = now_ms();
     return true;
 }
 
@@ -277,10 +284,13 @@ void Session::schedule(Timer &timer, int64_t due) noexcept {
 }
 
 void Session::expired(const Timer &timer) noexcept {
-    if (&timer == &limit_)
-        on(Event::expired);
-    else
+    const int64_t end = taken_ + LWS_PROTON_AMQP_END_MS;
+    if (&timer == &idle_)
         pump();
+    else if (now_ms() < end)
+        schedule(limit_, end);  // slow, but it reads
+    else
+        on(Event::expired);
 }
 
 }  // namespace lws_proton::amqp

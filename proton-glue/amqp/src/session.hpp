@@ -89,7 +89,8 @@ private:
     std::string end_;                   // how the peer closed the WebSocket, in words
     std::unique_ptr<uint8_t[]> piece_;  // what permessage-deflate reads on from
     size_t room_ = 0;                   // in the tx window, when it was empty
-    size_t unread_ = 0;                 // bytes taken from a peer that takes none
+    int64_t taken_ = 0;                 // ms; when the peer last had room for more
+    size_t unread_ = 0;  // bytes more taken from a peer than by it, while it has some to take
     State state_ = State::upgrading;
     bool text_ = false;  // the peer sent some
     bool deflate_ = false;

@@ -27,7 +27,7 @@ void Waker::wake() noexcept {
     if (woken_.exchange(true))
         return;
     std::lock_guard<std::mutex> lock(mutex_);
-    if (conn_)
+    if (wsi_)
         reach();
 }
 
@@ -43,12 +43,15 @@ void Waker::reach() noexcept {
         q.wakers.push_back(shared_from_this());
         q.count++;
     }
-    lws_cancel_service(context_);
+    // The context is there: it frees a pt only when all its WebSockets are gone, and each detaches
+    // before, with the lock that is held here.
+    lws_cancel_service_pt(wsi_);
 }
 
 void Waker::attach(lws *wsi) noexcept {
     std::lock_guard<std::mutex> lock(mutex_);
     context_ = lws_get_context(wsi);
+    wsi_ = wsi;
     lws *network = lws_get_network_wsi(wsi);
     conn_ = lws_get_socket_fd(network);
     tsi_ = lws_wsi_tsi(wsi);
@@ -58,6 +61,7 @@ void Waker::attach(lws *wsi) noexcept {
 void Waker::detach() noexcept {
     {
         std::lock_guard<std::mutex> lock(mutex_);
+        wsi_ = nullptr;
         conn_ = nullptr;
         session_ = nullptr;
         if (!queued_)

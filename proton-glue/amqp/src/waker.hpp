@@ -44,7 +44,8 @@ private:
     std::atomic<bool> woken_{false};
     std::mutex mutex_;
     lws_context *context_ = nullptr;
-    lws_proton_conn *conn_ = nullptr;  // null: it has no WebSocket
+    lws *wsi_ = nullptr;  // null: it has no WebSocket
+    lws_proton_conn *conn_ = nullptr;
     int tsi_ = 0;
     bool stalled_ = false;
     bool shared_ = false;  // the connection has other streams: WRITE is not this one's
