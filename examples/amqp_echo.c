@@ -116,7 +116,7 @@ pass_on(pn_link_t *from, pn_link_t *to)
 			pn_delivery_settle(d);
 			continue;
 		}
-		if (is_too_long(d)) {
+		if (is_too_long(d, MESSAGE_MOST)) {
 			if (!reject_too_long(from, d))
 				break;
 			continue;
