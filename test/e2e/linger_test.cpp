@@ -229,9 +229,11 @@ void more_than_may_linger_are_aborted()
     raise_descriptor_limit(LWS_PROTON_LINGER_MAX + 200);
     Lingering lingering(LWS_PROTON_LINGER_MAX + 20);
     lingering.await_left(LWS_PROTON_LINGER_MAX);
+    // On a slow machine the first have been there for so long, before there are too many.
     await("a word of it", [&] {
-        return lingering.server.log().find("for each more the oldest is aborted") !=
-               std::string::npos;
+        const std::string log = lingering.server.log();
+        return log.find("for each more the oldest is aborted") != std::string::npos ||
+               log.find("lingering connections aborted") != std::string::npos;
     });
     HttpClient client(lingering.server.port());
     client.get("/");
