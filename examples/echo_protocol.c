@@ -181,6 +181,7 @@ receive(struct lws *wsi, struct session *s, const void *in, size_t len)
 static int
 write_queued(struct lws *wsi, struct session *s)
 {
+	int muxed = lws_get_network_wsi(wsi) != wsi;
 	struct queue *q = s->queue;
 	struct piece *piece;
 	int flags;
@@ -195,7 +196,7 @@ write_queued(struct lws *wsi, struct session *s)
 	q->head = q->written;
 
 	/* over HTTP/2 lws calls without credit to write with, too */
-	if (lws_get_network_wsi(wsi) != wsi && lws_send_pipe_choked(wsi)) {
+	if (muxed && lws_send_pipe_choked(wsi)) {
 		lws_callback_on_writable(wsi);
 		return 0;
 	}
@@ -219,7 +220,7 @@ write_queued(struct lws *wsi, struct session *s)
 	}
 
 	if (q->written == q->tail &&
-	    (!s->deflate || !lws_send_pipe_choked(wsi))) {
+	    ((!s->deflate && !muxed) || !lws_send_pipe_choked(wsi))) {
 		free(q);
 		s->queue = NULL;
 		stop_rx(wsi, s, 0);
