@@ -215,11 +215,11 @@ proton_deadline(void *user, int tsi)
 	lws_pt_lock(pt, __func__);
 	for (n = 0; n < LWS_COUNT_PT_SUL_OWNERS; n++) {
 		struct lws_dll2 *d = lws_dll2_get_head(&pt->pt_sul_owner[n]);
-		lws_sorted_usec_list_t *sul = lws_container_of(d,
-						lws_sorted_usec_list_t, list);
+		lws_usec_t us = !d ? INT64_MAX : lws_container_of(d,
+					lws_sorted_usec_list_t, list)->us;
 
-		if (d && sul->us < next)
-			next = sul->us;
+		if (us < next)
+			next = us;
 	}
 	lws_pt_unlock(pt);
 
