@@ -695,15 +695,21 @@ elops_service_proton(struct lws_context *context, int timeout_ms, int tsi)
 	if (!(__atomic_load_n(&priv->state, __ATOMIC_ACQUIRE) &
 							PROTON_DESTROY))
 		lws_proton_loop_turn(priv->loop, tsi, timeout_ms >= 0);
-	__atomic_sub_fetch(&priv->turning, 1, __ATOMIC_ACQ_REL);
 
 	if (!(__atomic_load_n(&priv->state, __ATOMIC_ACQUIRE) &
-							PROTON_DESTROY))
-		return 0;
+							PROTON_DESTROY)) {
+		__atomic_sub_fetch(&priv->turning, 1, __ATOMIC_ACQ_REL);
 
-	/* the last one destroys */
+		return 0;
+	}
+
+	/* the others come back, though this one does not poll any more */
 
 	proton_wake_all(context);
+	lws_proton_loop_turn(priv->loop, tsi, 0);
+	__atomic_sub_fetch(&priv->turning, 1, __ATOMIC_ACQ_REL);
+
+	/* the last one destroys */
 
 	priv->serving[tsi] = 0;
 	state = __atomic_sub_fetch(&priv->state, 1, __ATOMIC_ACQ_REL);
