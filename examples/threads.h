@@ -55,6 +55,9 @@ serve_tsi(void *tsi)
 }
 
 #if defined(LWS_PROTON)
+/* that a thread serves at most before it goes: peers may not let it end */
+#define LAST_BATCHES 64
+
 /* for info.foreign_loops */
 static void **
 own_proactor(void)
@@ -81,9 +84,17 @@ serve_batch(pn_event_batch_t *batch)
 static void *
 serve_proactor(void *unused)
 {
+	pn_event_batch_t *batch;
+	int last = 0;
+
 	(void)unused;
 	while (!serving.stopping)
 		serve_batch(pn_proactor_wait(serving.proactor));
+
+	/* another thread polls, then */
+	while (++last <= LAST_BATCHES &&
+	       (batch = pn_proactor_get(serving.proactor)))
+		serve_batch(batch);
 
 	/* one interrupt reaches one thread: the next is for the next */
 	pn_proactor_interrupt(serving.proactor);

@@ -239,11 +239,11 @@ proton_deadline(void *user, int tsi)
 	lws_pt_lock(pt, __func__);
 	for (n = 0; n < LWS_COUNT_PT_SUL_OWNERS; n++) {
 		struct lws_dll2 *d = lws_dll2_get_head(&pt->pt_sul_owner[n]);
-		lws_sorted_usec_list_t *sul = lws_container_of(d,
-						lws_sorted_usec_list_t, list);
+		lws_usec_t us = !d ? INT64_MAX : lws_container_of(d,
+					lws_sorted_usec_list_t, list)->us;
 
-		if (d && sul->us < next)
-			next = sul->us;
+		if (us < next)
+			next = us;
 	}
 	lws_pt_unlock(pt);
 
@@ -719,15 +719,21 @@ elops_service_proton(struct lws_context *context, int timeout_ms, int tsi)
 	if (!(__atomic_load_n(&priv->state, __ATOMIC_ACQUIRE) &
 							PROTON_DESTROY))
 		lws_proton_loop_turn(priv->loop, tsi, timeout_ms >= 0);
-	__atomic_sub_fetch(&priv->turning, 1, __ATOMIC_ACQ_REL);
 
 	if (!(__atomic_load_n(&priv->state, __ATOMIC_ACQUIRE) &
-							PROTON_DESTROY))
-		return 0;
+							PROTON_DESTROY)) {
+		__atomic_sub_fetch(&priv->turning, 1, __ATOMIC_ACQ_REL);
 
-	/* the last one destroys */
+		return 0;
+	}
+
+	/* the others come back, though this one does not poll any more */
 
 	proton_wake_all(context);
+	lws_proton_loop_turn(priv->loop, tsi, 0);
+	__atomic_sub_fetch(&priv->turning, 1, __ATOMIC_ACQ_REL);
+
+	/* the last one destroys */
 
 	priv->serving[tsi] = 0;
 	state = __atomic_sub_fetch(&priv->state, 1, __ATOMIC_ACQ_REL);

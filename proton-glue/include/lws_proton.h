@@ -163,6 +163,10 @@ lws_proton_loop_proactor(lws_proton_loop_t *loop);
  *			<it is the application's>
  *	pn_proactor_done(proactor, batch);
  *
+ * One that stops waiting while others go on first does the same with what
+ * pn_proactor_get() gives, until it gives NULL.  Then Proton has another thread
+ * poll; without, it can leave them all asleep (0.37 to 0.40, with or without lws).
+ *
  * Everything else on the proactor stays the application's: its connections,
  * listeners and raw connections, their contexts, PN_PROACTOR_INTERRUPT and
  * PN_PROACTOR_INACTIVE.  Only the timeout is shared: see lws_proton_set_timeout().
@@ -196,7 +200,9 @@ lws_proton_handle(pn_event_batch_t *batch, pn_event_t *event);
  * pn_proactor_set_timeout() and pn_proactor_cancel_timeout(), for an application
  * that shares its proactor with lws: there is only one timeout in a proactor,
  * and lws has timers.  PN_PROACTOR_TIMEOUT is "not lws's" when the application's
- * time has come, and only then.  One that was set in Proton itself is forgotten
+ * time has come, and only then, as long as lws is on the proactor: one that is on
+ * its way to a thread when the last context goes can come after it, as after any
+ * pn_proactor_cancel_timeout().  One that was set in Proton itself is forgotten
  * when the first context comes to the proactor.  Any thread.
  */
 LWS_PROTON_EXTERN void

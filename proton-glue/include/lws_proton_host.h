@@ -117,7 +117,8 @@ lws_proton_loop_free(lws_proton_loop_t *loop);
  * in LWS_PROTON_HEARTBEAT_MS so that a loop around it can look at its own
  * flags.  Each thread calls it with a tsi of its own; pts beyond those are served
  * by whoever gets their events, but a timer that was set for one between two
- * turns is not looked for.
+ * turns is not looked for.  After lws_proton_conn_ops.wake it sees to it that
+ * another thread polls, since the caller may not come again.
  */
 LWS_PROTON_EXTERN void
 lws_proton_loop_turn(lws_proton_loop_t *loop, int tsi, int wait);

@@ -228,8 +228,10 @@ int Connection::ready() noexcept {
     // Who connects waits for WRITE; then it asks how it went.
     if (state_ == State::unreached)
         return hangup_told_ ? 0 : enabled & LWS_PROTON_WRITE ? LWS_PROTON_WRITE : LWS_PROTON_HANGUP;
+    if (kept_ && !hangup_told_)
+        return LWS_PROTON_HANGUP;
     const bool write =
-        (enabled & LWS_PROTON_WRITE) && (state_ == State::lost ? kept_ : writable());
+        (enabled & LWS_PROTON_WRITE) && (state_ == State::lost ? hangup_told_ : writable());
     // In turns: a protocol that always wants to write still reads.
     if (write && !wrote_last_)
         return LWS_PROTON_WRITE;
@@ -281,9 +283,8 @@ bool Connection::serve() noexcept {
         loop_.host_service(*this, events);
         if (!held())
             return false;
-        if (state_ == State::lost &&
-            (events == LWS_PROTON_HANGUP || (events == LWS_PROTON_READ && unread == rx_.used() &&
-                                             held_by_lws == pending())))
+        if (state_ == State::lost && events == LWS_PROTON_READ && unread == rx_.used() &&
+            held_by_lws == pending())
             kept_ = true;
         if (events != LWS_PROTON_READ || state != state_ || enabled != enabled_ ||
             unread != rx_.used() || unsent != tx_.used() || held_by_lws != pending())

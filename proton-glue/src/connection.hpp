@@ -143,8 +143,8 @@ private:
     std::atomic<State> state_;
     bool ended_in_order_ = false;  // both had ended their streams before it was lost
     bool hangup_told_ = false;
-    // Lost, but lws has neither closed it nor read on: with output that it could not send it does so
-    // only when send() fails.
+    // Lost, but lws has neither closed it nor read on, as with output that it could not send: it is
+    // to hear of it in another way.
     bool kept_ = false;
     bool wrote_last_ = false;  // lws was last called for WRITE
     // lws was called for READ and took nothing: it cannot now. Calling again would spin.

@@ -24,6 +24,8 @@ namespace {
 
 // Of each kind, in each raw connection of Proton's.
 constexpr size_t kProtonBuffers = 16;
+// That a service thread serves at most before it goes: with each another is likely to poll.
+constexpr int kLastBatches = 64;
 
 ssize_t not_a_stream() noexcept {
     errno = ENOTCONN;
@@ -235,16 +237,31 @@ void Loop::turn(int tsi, bool wait) noexcept {
     // First waiting, then the look at returning: who passes an interrupt on looks the other way
     // round, so one of the two sees the other.
     pt.waiting = wait;
-    if (pt.returning.exchange(false)) {
+    bool called = pt.returning.exchange(false);
+    if (called) {
         pt.waiting = false;
         settle();
-        return;
+    } else {
+        pn_event_batch_t *batch = wait ? pn_proactor_wait(proactor_) : pn_proactor_get(proactor_);
+        pt.waiting = false;
+        called = pt.returning.exchange(false);
+        if (batch)
+            dispatch(batch);
     }
-    pn_event_batch_t *batch = wait ? pn_proactor_wait(proactor_) : pn_proactor_get(proactor_);
-    pt.waiting = false;
-    pt.returning = false;
-    if (batch)
+    if (called && pts_.size() > 1)
+        leave_a_poller();
+}
+
+// Who is called back may not come again. Proton's poller gives its place to one that is suspended
+// when it finds nothing to do, but may take a batch without: the others then sleep for ever, whatever
+// interrupts there are (poller_done() in Proton's epoll.c).
+void Loop::leave_a_poller() noexcept {
+    for (int n = 0; n < kLastBatches; n++) {
+        pn_event_batch_t *batch = pn_proactor_get(proactor_);
+        if (!batch)
+            return;
         dispatch(batch);
+    }
 }
 
 int Loop::tick() noexcept {

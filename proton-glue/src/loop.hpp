@@ -196,6 +196,7 @@ private:
     void rouse() noexcept;
     void on_wakes() noexcept;
     void pass_on() noexcept;
+    void leave_a_poller() noexcept;
     void serve_orphans(Pt &pt) noexcept;
     void serve_lookups(Pt &pt) noexcept;
     void arm_all() noexcept;

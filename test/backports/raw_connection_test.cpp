@@ -51,6 +51,22 @@ size_t take_written(pn_raw_connection_t *raw) {
 // More than kernels hold of a connection whose peer does not read.
 constexpr size_t kTooMuch = 64 * 1024 * 1024;
 
+// Writes more than a socket takes at once, and closes.
+class Leaver {
+public:
+    explicit Leaver(Stage &stage) {
+        stage.on_event = [this](pn_raw_connection_t *raw, pn_event_type_t type) {
+            if (type == PN_RAW_CONNECTION_CONNECTED) {
+                write(raw, much);
+                pn_raw_connection_close(raw);
+            }
+            written += take_written(raw);
+        };
+    }
+    std::string much = std::string(kTooMuch, 'x');
+    size_t written = 0;
+};
+
 // Reads with one small buffer, which is given again as soon as it was taken.
 class Reader {
 public:
@@ -214,24 +230,16 @@ void what_is_given_is_written_in_the_same_batch() {
 // As ever; now there is an edge to be missed.
 void what_the_socket_does_not_take_is_written_when_it_does() {
     Stage stage;
-    std::string much(kTooMuch, 'x');
-    size_t written = 0;
-    stage.on_event = [&](pn_raw_connection_t *raw, pn_event_type_t type) {
-        if (type == PN_RAW_CONNECTION_CONNECTED) {
-            write(raw, much);
-            pn_raw_connection_close(raw);
-        }
-        written += take_written(raw);
-    };
+    Leaver leaver(stage);
     TcpSocket peer(stage.listen());
     pn_raw_connection_t *raw = stage.accept();
     stage.run();
-    CHECK_EQ(written, 0u);
+    CHECK_EQ(leaver.written, 0u);
     std::future<std::string> got =
         std::async(std::launch::async, [&] { return peer.receive_to_end(); });
     stage.run_until_disconnected(raw);
-    CHECK_EQ(written, 1u);
-    CHECK(got.get() == much);
+    CHECK_EQ(leaver.written, 1u);
+    CHECK(got.get() == leaver.much);
 }
 
 // As ever.
@@ -268,15 +276,7 @@ void what_came_meanwhile_is_read_when_there_is_a_buffer() {
 
 void an_abort_does_not_wait_for_the_peer() {
     Stage stage;
-    std::string much(kTooMuch, 'x');
-    size_t written = 0;
-    stage.on_event = [&](pn_raw_connection_t *raw, pn_event_type_t type) {
-        if (type == PN_RAW_CONNECTION_CONNECTED) {
-            write(raw, much);
-            pn_raw_connection_close(raw);
-        }
-        written += take_written(raw);
-    };
+    Leaver leaver(stage);
     TcpSocket peer(stage.listen());
     pn_raw_connection_t *raw = stage.accept();
     stage.run();
@@ -284,7 +284,7 @@ void an_abort_does_not_wait_for_the_peer() {
     CHECK(pnx_raw_connection_abort);
     const auto other = std::async(std::launch::async, [raw] { pnx_raw_connection_abort(raw); });
     stage.run_until_disconnected(raw);
-    CHECK_EQ(written, 1u);
+    CHECK_EQ(leaver.written, 1u);
     CHECK_EQ(stage.count(raw, PN_RAW_CONNECTION_DISCONNECTED), 1u);
     Io end = Io::ok;
     peer.receive_to_end(&end);

@@ -66,9 +66,11 @@ class Server:
 
     def __exit__(self, error, *_):
         if error:
+            status = self._child.poll()
             self._child.kill()
             self._child.communicate()
-            print(f"the log of {self.name}:\n{self.log()}")
+            ended = "" if status is None else f", which had ended with {status}"
+            print(f"the log of {self.name}{ended}:\n{self.log()}")
         else:
             self.stop()
         self._child.stdout.close()

@@ -128,7 +128,8 @@ private:
         pn_raw_buffer_t buffer = {};
         buffer.capacity = 4096;
         buffer.bytes = new char[buffer.capacity];
-        pn_raw_connection_give_read_buffers(raw, &buffer, 1);
+        if (!pn_raw_connection_give_read_buffers(raw, &buffer, 1))
+            delete[] buffer.bytes;
     }
 
     void adopt(pn_raw_connection_t *raw, const std::string &said) {

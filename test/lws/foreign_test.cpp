@@ -163,7 +163,8 @@ void interrupts_are_the_application_s() {
 
 void contexts_come_and_go_while_its_threads_serve() {
     Application application(4);
-    for (int i = 0; i < 30; i++) {
+    const int contexts = 30;
+    for (int i = 0; i < contexts; i++) {
         Site site(application, {}, 1 + i % 3);
         WsClient ws(site.port(), "echo");
         ws.await_open();
@@ -173,7 +174,8 @@ void contexts_come_and_go_while_its_threads_serve() {
     }
     application.await_nothing_held();
     CHECK_EQ(application.interrupts, 0);
-    CHECK_EQ(application.timeouts, 0);
+    // At most what was on its way as one went.
+    CHECK_LE(application.timeouts, contexts);
 }
 
 void two_contexts_share_a_proactor() {
@@ -212,33 +214,32 @@ void a_callback_may_destroy_the_context() {
     }
 }
 
-// Its peer does not read.
-void what_is_unsent_outlives_the_context() {
+// A context with a peer that does not read goes when TCP seems to take no more. False: it took the
+// rest after all.
+bool leaves_something_unsent(Application &application, std::unique_ptr<WsClient> &stalled) {
     std::atomic<int> pieces{0};
     std::atomic<lws *> flooded{nullptr};
-    Application application(2);
-    auto site = std::make_unique<Site>(
-        application, [&](lws *wsi, lws_callback_reasons reason, void *, size_t) {
-            if (reason == LWS_CALLBACK_RECEIVE) {
-                flooded = wsi;
-                lws_callback_on_writable(wsi);
-            }
-            if (reason == LWS_CALLBACK_SERVER_WRITEABLE && wsi == flooded) {
-                std::string piece(LWS_PRE + 32 * 1024, 'x');
-                lws_write(wsi, reinterpret_cast<unsigned char *>(piece.data()) + LWS_PRE,
-                          piece.size() - LWS_PRE, LWS_WRITE_BINARY);
-                pieces++;
-                lws_callback_on_writable(wsi);
-            }
-            return 0;
-        });
-    WsClient ws(site->port(), "echo"), other(site->port(), "echo");
-    ws.await_open();
+    Site site(application, [&](lws *wsi, lws_callback_reasons reason, void *, size_t) {
+        if (reason == LWS_CALLBACK_RECEIVE) {
+            flooded = wsi;
+            lws_callback_on_writable(wsi);
+        }
+        if (reason == LWS_CALLBACK_SERVER_WRITEABLE && wsi == flooded) {
+            std::string piece(LWS_PRE + 32 * 1024, 'x');
+            lws_write(wsi, reinterpret_cast<unsigned char *>(piece.data()) + LWS_PRE,
+                      piece.size() - LWS_PRE, LWS_WRITE_BINARY);
+            pieces++;
+            lws_callback_on_writable(wsi);
+        }
+        return 0;
+    });
+    stalled = std::make_unique<WsClient>(site.port(), "echo");
+    WsClient other(site.port(), "echo");
+    stalled->await_open();
     other.await_open();
-    ws.queue_frame(Opcode::text, "much");
-    ws.flush();
-    // Until TCP takes no more, while others are served.
-    e2e::await("the window to be full", [&] {
+    stalled->queue_frame(Opcode::text, "much");
+    stalled->flush();
+    e2e::await("the window to be full, while others are served", [&] {
         const int before = pieces;
         for (int i = 0; i < 20; i++) {
             other.queue_frame(Opcode::ping, "still there?");
@@ -246,11 +247,17 @@ void what_is_unsent_outlives_the_context() {
         }
         return before && pieces == before;
     });
-    site.reset();
-    CHECK_GE(lws_proton_held(application.proactor()), 1u);
+    site.destroy();
+    return lws_proton_held(application.proactor());
+}
+
+void what_is_unsent_outlives_the_context() {
+    Application application(2);
+    std::unique_ptr<WsClient> stalled;
+    e2e::await("unsent bytes", [&] { return leaves_something_unsent(application, stalled); });
     Site next(application);
     check_serves(next.port());
-    ws.socket().close();
+    stalled.reset();
     next.destroy();
     application.await_nothing_held();
 }

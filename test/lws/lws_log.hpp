@@ -13,10 +13,15 @@ inline std::mutex lws_log_mutex;
 inline void log_to_string() {
     std::lock_guard<std::mutex> lock(lws_log_mutex);
     lws_logged.clear();
-    lws_set_log_level(LLL_ERR | LLL_WARN, [](int, const char *line) {
-        std::lock_guard<std::mutex> lock(lws_log_mutex);
-        lws_logged += line;
-    });
+    // Once: a thread that destroys a context may be logging.
+    static const bool set = [] {
+        lws_set_log_level(LLL_ERR | LLL_WARN, [](int, const char *line) {
+            std::lock_guard<std::mutex> lock(lws_log_mutex);
+            lws_logged += line;
+        });
+        return true;
+    }();
+    (void)set;
 }
 
 // For tests whose service threads may be logging at the moment.

@@ -115,6 +115,9 @@ private:
     void serve() {
         while (!stop_)
             serve(pn_proactor_wait(proactor_));
+        // Another thread polls now.
+        while (pn_event_batch_t *batch = pn_proactor_get(proactor_))
+            serve(batch);
         // One interrupt reaches one thread.
         pn_proactor_interrupt(proactor_);
     }

@@ -337,6 +337,18 @@ void an_interrupt_is_passed_on_to_the_thread_it_was_for(ScriptedLoop &s) {
     CHECK(std::chrono::steady_clock::now() == start);  // neither waited
 }
 
+// It may not come again, and Proton has another thread poll instead of one that finds nothing.
+void who_is_called_back_leaves_when_there_is_nothing_to_do(ScriptedLoop &s) {
+    Pipe zero(s, 0);
+    auto [raw, wsi] = s.connect();
+    raw.peer_sends("hello");
+    zero.wake();
+    turn(s, 0, true);
+    CHECK_EQ(zero.wsi.calls.size(), 1u);
+    CHECK_EQ(wsi.received, "hello");
+    CHECK(!s.run_one());
+}
+
 void a_heartbeat_brings_every_waiting_thread_back(ScriptedLoop &s) {
     const auto start = std::chrono::steady_clock::now();
     s.proton.on_wait = [&s] { turn(s, 1, true); };
@@ -444,6 +456,7 @@ int main() {
         PROTON_TEST(a_wake_from_outside_interrupts_once),
         PROTON_TEST(a_wake_from_inside_a_visit_is_served_without_an_interrupt),
         PROTON_TEST(a_wake_from_a_timer_is_served_too),
+        PROTON_TEST_TWO_PTS(who_is_called_back_leaves_when_there_is_nothing_to_do),
         PROTON_TEST_TWO_PTS(a_wake_while_the_pipe_is_served_is_served_again),
         PROTON_TEST(a_wake_for_a_connection_is_not_the_pipe_s),
         PROTON_TEST(a_wake_of_the_pipe_and_one_for_a_connection_are_both_served),

@@ -29,6 +29,16 @@ void pass(ScriptedLoop &s, int64_t ms) {
     }
 }
 
+// One whose peer takes half of it a heartbeat before `limit_ms` is over; then again as much time passes.
+pn_raw_connection_t &take_some_just_before(ScriptedLoop &s, int64_t limit_ms) {
+    pn_raw_connection_t &raw = linger(s, kTx);
+    pass(s, limit_ms - LWS_PROTON_HEARTBEAT_MS);
+    raw.peer_takes = kTx / 2;
+    s.run();
+    pass(s, limit_ms - LWS_PROTON_HEARTBEAT_MS);
+    return raw;
+}
+
 void many_may_linger_and_then_new_connections_are_refused(ScriptedLoop &s) {
     for (int i = 0; i < LWS_PROTON_LINGER_MAX; i++)
         linger(s);
@@ -93,11 +103,7 @@ void lingering_is_reported_once_it_is_long(ScriptedLoop &s) {
 }
 
 void a_peer_that_takes_some_is_not_reported(ScriptedLoop &s) {
-    pn_raw_connection_t &raw = linger(s, kTx);
-    pass(s, LWS_PROTON_LINGER_REPORT_MS - LWS_PROTON_HEARTBEAT_MS);
-    raw.peer_takes = kTx / 2;
-    s.run();
-    pass(s, LWS_PROTON_LINGER_REPORT_MS - LWS_PROTON_HEARTBEAT_MS);
+    take_some_just_before(s, LWS_PROTON_LINGER_REPORT_MS);
     CHECK(s.host.log.empty());
     pass(s, LWS_PROTON_HEARTBEAT_MS);
     CHECK_EQ(s.host.log.size(), 1u);
@@ -125,11 +131,7 @@ void what_lingers_for_too_long_is_aborted(ScriptedLoop &s) {
 }
 
 void a_peer_that_takes_some_is_not_aborted(ScriptedLoop &s) {
-    pn_raw_connection_t &raw = linger(s, kTx);
-    pass(s, LWS_PROTON_LINGER_ABORT_MS - LWS_PROTON_HEARTBEAT_MS);
-    raw.peer_takes = kTx / 2;
-    s.run();
-    pass(s, LWS_PROTON_LINGER_ABORT_MS - LWS_PROTON_HEARTBEAT_MS);
+    pn_raw_connection_t &raw = take_some_just_before(s, LWS_PROTON_LINGER_ABORT_MS);
     CHECK_EQ(raw.aborts, 0);
     pass(s, LWS_PROTON_HEARTBEAT_MS);
     CHECK_EQ(raw.aborts, 1);
