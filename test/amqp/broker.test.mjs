@@ -40,7 +40,8 @@ const WAYS = {
   },
   tcp: (broker) => ({
     how: { host: 'localhost', port: new URL(broker.amqp).port },
-    cut: (connection) => connection.socket.resetAndDestroy(),
+    // rhea is not told by a socket that this end destroys, and would write to it for ever.
+    cut: ({ socket }) => socket.resetAndDestroy().emit('end'),
   }),
 };
 
