@@ -264,7 +264,7 @@ int64_t Connection::pending() noexcept {
 
 bool Connection::serve() noexcept {
     read_stalled_ = false;
-    for (int round = 0; round < kRounds; round++) {
+    for (int round = 0, idle = 0; round < kRounds && idle < kIdleRounds; round++) {
         if (!held())
             return false;
         const int events = ready();
@@ -289,6 +289,7 @@ bool Connection::serve() noexcept {
         if (events != LWS_PROTON_READ || state != state_ || enabled != enabled_ ||
             unread != rx_.used() || unsent != tx_.used() || held_by_lws != pending())
             read_stalled_ = false;
+        idle = unread == rx_.used() && unsent == tx_.used() ? idle + 1 : 0;
     }
     return held() && ready();
 }

@@ -119,6 +119,8 @@ protected:
 private:
     // A turn serves lws at most this often before other connections get theirs.
     static constexpr int kRounds = 256;
+    // ... and so often if lws takes and gives nothing, but wants to be told again that it may.
+    static constexpr int kIdleRounds = 4;
 
     static const lws_proton_conn_ops kOps;
 

@@ -31,6 +31,9 @@ void (*RawConnection::proton_abort)(pn_raw_connection_t *) = pnx_raw_connection_
 
 namespace {
 
+// How often lws is served in one batch at most.
+constexpr int kBatchRounds = 8;
+
 // Ours among the attachments of a raw connection, so that its context stays the application's.
 PN_HANDLE(kKey)
 
@@ -156,15 +159,16 @@ void RawConnection::batch(pn_event_batch_t *batch, pn_event_t *event) noexcept {
     Turn turn(*this);
     bool more = false;
     // Proton 0.37 does not reschedule events that are left behind (PROTON-2695), and what flush()
-    // does can make new ones: go on until there are none.
-    while (event) {
+    // does can make new ones: go on until there are none. Each wake of another thread is one too, and
+    // whoever wakes it again and again is not to keep the pt.
+    for (int round = 0; event; round++) {
         for (; event; event = pn_event_batch_next(batch))
             on_event(event);
         if (listener_ && state() != State::opening)
             offer_to_lws();
         // While it waits for lws to accept it has no buffers.
         if (!listener_) {
-            more = serve();
+            more = round >= kBatchRounds || serve();
             flush();
         }
         event = pn_event_batch_next(batch);

@@ -135,7 +135,8 @@ private:
         pn_link_t *link = pn_event_link(event);
         switch (pn_event_type(event)) {
         case PN_CONNECTION_INIT: {
-            at[static_cast<size_t>(lws_wsi_tsi(lws_proton_amqp_wsi(c)))]++;
+            if (lws *wsi = lws_proton_amqp_wsi(c))
+                at[static_cast<size_t>(lws_wsi_tsi(wsi))]++;
             pn_session_t *session = pn_session(c);
             pn_session_open(session);
             pn_link_open(pn_sender(session, "sender"));

@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kTx = LWS_PROTON_TX;
 constexpr size_t kMostAtOnce = kTx / 2;
-constexpr size_t kRounds = 256;  // calls of lws in one turn, at most
+constexpr size_t kIdleRounds = 4;  // calls of lws in one turn, at most, if it does nothing
 
 void sent_bytes_reach_the_peer(ScriptedLoop &s) {
     auto [raw, wsi] = s.connect();
@@ -249,7 +249,7 @@ void lws_that_may_write_and_does_not_leaves_time_to_others(ScriptedLoop &s) {
     for (int i = 0; i < 4; i++) {
         greedy.calls.clear();
         CHECK(s.run_one());
-        CHECK_LE(greedy.calls.size(), 3 * kRounds);
+        CHECK_LE(greedy.calls.size(), 3 * kIdleRounds);
     }
     CHECK_EQ(other.received, "a");
     CHECK(raw.due());  // there is more to do, it has woken itself
@@ -268,6 +268,24 @@ void lws_that_writes_for_ever_leaves_time_to_others(ScriptedLoop &s) {
     CHECK_EQ(other.received, "a");
     CHECK(!raw.peer_got.empty());
     greedy.disable(LWS_PROTON_WRITE);
+    s.run();
+}
+
+// A wake that comes while it is served is one more event of the batch.
+void who_wakes_a_connection_again_and_again_leaves_time_to_others(ScriptedLoop &s) {
+    auto [raw, restless] = s.connect();
+    auto [other_raw, other] = s.connect();
+    restless.on_service = [](Wsi &w, int) {
+        w.disable(LWS_PROTON_WRITE);
+        std::thread([&w] { w.enable(LWS_PROTON_WRITE); }).join();
+    };
+    restless.enable(LWS_PROTON_WRITE);
+    other_raw.peer_sends("a");
+    for (int i = 0; i < 4; i++)
+        CHECK(s.run_one());
+    CHECK_EQ(other.received, "a");
+    restless.on_service = Wsi::as_lws;
+    restless.disable(LWS_PROTON_WRITE);
     s.run();
 }
 
@@ -316,6 +334,7 @@ int main() {
         PROTON_TEST(what_lws_does_to_another_connection_wakes_that_one),
         PROTON_TEST(lws_that_may_write_and_does_not_leaves_time_to_others),
         PROTON_TEST(lws_that_writes_for_ever_leaves_time_to_others),
+        PROTON_TEST(who_wakes_a_connection_again_and_again_leaves_time_to_others),
         PROTON_TEST(tx_memory_is_held_only_while_bytes_are_unsent),
         PROTON_TEST(no_memory_for_a_tx_window_is_an_error_and_not_the_end),
     };
