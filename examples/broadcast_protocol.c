@@ -161,6 +161,18 @@ leave(struct room *room, struct session *s)
 	}
 }
 
+/*
+ * With the loop of another library the first connection can come before
+ * LWS_CALLBACK_PROTOCOL_INIT
+ */
+static struct room *
+make_room(struct lws *wsi, struct room *room)
+{
+	return room ? room : lws_protocol_vh_priv_zalloc(lws_get_vhost(wsi),
+							 lws_get_protocol(wsi),
+							 sizeof(*room));
+}
+
 static int
 broadcast_callback(struct lws *wsi, enum lws_callback_reasons reason,
 		   void *user, void *in, size_t len)
@@ -171,14 +183,13 @@ broadcast_callback(struct lws *wsi, enum lws_callback_reasons reason,
 
 	switch (reason) {
 	case LWS_CALLBACK_PROTOCOL_INIT:
-		if (!lws_protocol_vh_priv_zalloc(lws_get_vhost(wsi),
-						 lws_get_protocol(wsi),
-						 sizeof(struct room)))
-			return -1;
-		return 0;
+		return make_room(wsi, room) ? 0 : -1;
 
 	case LWS_CALLBACK_ESTABLISHED:
 		memset(s, 0, sizeof(*s));
+		room = make_room(wsi, room);
+		if (!room)
+			return -1;
 		s->wsi = wsi;
 		lws_dll2_add_tail(&s->list, &room->sessions);
 		if (room->rx_stopped)
