@@ -7,7 +7,8 @@
  * What a client sends to a node comes back, as it was, to whoever of the same
  * connection receives from a node of that name.  Between the two it waits here,
  * so who sends gets credit only for what who receives has room for, and is not
- * read while that one does not read.
+ * read while that one does not read.  What is left when a receiver goes waits for
+ * another of the node.
  *
  *   stdout  exactly one line, "ready: ws://localhost:PORT/ amqp://localhost:PORT",
  *           once it serves (wss:// with a certificate)
@@ -96,8 +97,8 @@ other_end(pn_link_t *link, pn_link_t *after)
 /*
  * Whole messages: several may send to a node.  What is not complete, or cannot
  * go yet, stays in Proton, within the session's window.  It can go once whoever
- * receives has read, which he says by settling (PN_DELIVERY), or by giving
- * credit (PN_LINK_FLOW).
+ * receives has read, which he says by settling (PN_DELIVERY), gives credit, or
+ * bytes of the link have gone (both PN_LINK_FLOW).
  */
 static void
 pass_on(pn_link_t *from, pn_link_t *to)
@@ -110,8 +111,10 @@ pass_on(pn_link_t *from, pn_link_t *to)
 	ssize_t n;
 	int credit;
 
+	/* others of the session may have what fills it: this link would not be told */
 	while ((d = pn_link_current(from)) && pn_link_credit(to) > 0 &&
-	       pn_session_outgoing_bytes(session) < SESSION_MOST) {
+	       !(pn_link_queued(to) &&
+		 pn_session_outgoing_bytes(session) >= SESSION_MOST)) {
 		if (pn_delivery_aborted(d)) {
 			pn_delivery_settle(d);
 			continue;

@@ -17,7 +17,10 @@
 void
 queue_connection_event(pn_event_t *event);
 
-/* Has all of them end; `at_once`: without a word to the peers. */
+/*
+ * Has all of them end; `at_once`: without a word to the peers.  WebSockets have
+ * gone with lws's context by the time that threads.h calls this.
+ */
 void
 queue_connections_stop(int at_once);
 

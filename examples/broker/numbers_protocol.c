@@ -84,7 +84,16 @@ answer(struct lws *wsi, struct numbers_answer *a)
 	unsigned char headers[LWS_PRE + 512], *start = &headers[LWS_PRE],
 		*p = start, *end = &headers[sizeof(headers) - 1];
 	static const unsigned char no_store[] = "no-store";
+	int uri_len;
+	char *uri;
 
+	if (lws_http_get_uri_and_method(wsi, &uri, &uri_len) != LWSHUMETH_GET) {
+		if (lws_return_http_status(wsi, HTTP_STATUS_METHOD_NOT_ALLOWED,
+					   NULL))
+			return -1;
+
+		return lws_http_transaction_completed(wsi) ? -1 : 0;
+	}
 	if (make_answer(a)) {
 		lws_return_http_status(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE,
 				       NULL);
@@ -141,6 +150,13 @@ numbers_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 		return answer(wsi, a);
 	case LWS_CALLBACK_HTTP_WRITEABLE:
 		return write_piece(wsi, a);
+	case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+		/* no WebSocket speaks it */
+		return -1;
+	case LWS_CALLBACK_HTTP_BODY:
+	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+		/* what a GET has one for: the answer is under way */
+		return 0;
 	case LWS_CALLBACK_CLOSED_HTTP:
 	case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
 		if (a)

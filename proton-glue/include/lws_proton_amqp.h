@@ -90,8 +90,8 @@ extern "C" {
 
 /*
  * Once the application has closed the connection, or AMQP has failed, a peer that
- * neither reads on nor ends AMQP too gets this long, before the WebSocket is
- * closed under it (ms).
+ * ends AMQP not, too, and takes nothing more into its window gets this long, before
+ * the WebSocket is closed under it (ms).
  */
 #define LWS_PROTON_AMQP_END_MS		5000
 

@@ -289,7 +289,9 @@ bool Connection::serve() noexcept {
         if (events != LWS_PROTON_READ || state != state_ || enabled != enabled_ ||
             unread != rx_.used() || unsent != tx_.used() || held_by_lws != pending())
             read_stalled_ = false;
-        idle = unread == rx_.used() && unsent == tx_.used() ? idle + 1 : 0;
+        const bool moved = unread != rx_.used() || unsent != tx_.used() ||
+                           (events == LWS_PROTON_READ && held_by_lws != pending());
+        idle = moved ? 0 : idle + 1;
     }
     return held() && ready();
 }

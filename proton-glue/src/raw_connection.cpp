@@ -159,8 +159,8 @@ void RawConnection::batch(pn_event_batch_t *batch, pn_event_t *event) noexcept {
     Turn turn(*this);
     bool more = false;
     // Proton 0.37 does not reschedule events that are left behind (PROTON-2695), and what flush()
-    // does can make new ones: go on until there are none. Each wake of another thread is one too, and
-    // whoever wakes it again and again is not to keep the pt.
+    // does can make new ones: go on until there are none. A wake is one too, and one for each time
+    // that lws is served is not to keep the pt.
     for (int round = 0; event; round++) {
         for (; event; event = pn_event_batch_next(batch))
             on_event(event);

@@ -324,6 +324,21 @@ test('queues are told of by name, and no more are made than may be', async (t) =
   await broker.stopsCleanly();
 });
 
+test('its numbers are only to be had by GET', async (t) => {
+  const broker = await startBroker(t);
+  const queues = new URL('queues', broker.url);
+  for (const body of ['', 'x', 'x'.repeat(100_000)]) {
+    const response = await fetch(queues, { method: 'POST', body });
+    await response.text();
+    assert.equal(response.status, 405);
+  }
+  assert.deepEqual((await (await fetch(queues)).json()).queues, []);
+  const socket = new WebSocket(broker.url.replace(/^http/, 'ws'), ['numbers']);
+  await Promise.race([once(socket, 'error'), once(socket, 'close')]);
+  assert.notEqual(socket.readyState, WebSocket.OPEN);
+  await broker.stopsCleanly();
+});
+
 test('it stops with connections in every state', async (t) => {
   const broker = await startBroker(t);
   const clients = ['ws', 'tcp', 'ws', 'tcp'].map((way) => connect(way, broker));

@@ -20,8 +20,9 @@ PN_HANDLE(kSession)
 // Of a tx window, what the frame around a piece and a TLS record around that take at most.
 constexpr size_t kAround = 64;
 
-// Of a tx window, what lws takes for pongs, at most, between two visits: no more than it reads.
-constexpr size_t kPongs = 8 * 1024;
+// Of a tx window, what lws takes for pongs, at most, between two visits. It reads LWS_PROTON_AMQP_RX;
+// an empty ping has 6 bytes, its pong 2, and a TLS record of its own (TLS 1.2: 29 bytes around it).
+constexpr size_t kPongs = LWS_PROTON_AMQP_RX / 6 * (2 + 29);
 
 int64_t now_ms() noexcept {
     return lws_now_usecs() / LWS_US_PER_MS;
