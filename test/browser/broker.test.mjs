@@ -129,24 +129,6 @@ test('a full queue has the page wait for credit', async (t) => {
   await broker.stopsCleanly();
 });
 
-test('another queue is used while one is full', async (t) => {
-  const broker = await startBroker(t, '--queue-kib', '64', '--message-kib', '16');
-  const page = await open(broker);
-  await send(page, 400, { size: 1000 });
-  await untilText(page, '#sent', /wait for credit$/);
-  await page.fill('#queue', 'other');
-  await page.click('#choice button');
-  await send(page, 2);
-  await send(page, 1, { text: 'last' });
-  await untilText(page, '#waiting', /^3$/);
-  await receive(page);
-  await untilText(page, '#received', /^3 received$/);
-  assert.deepEqual((await page.locator('#messages li').allTextContents()).sort(),
-    ['hello', 'hello', 'last']);
-  await close(page);
-  await broker.stopsCleanly();
-});
-
 test('another queue is used, by its name or from the list', async (t) => {
   const broker = await startBroker(t);
   const page = await open(broker);

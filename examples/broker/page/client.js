@@ -11,11 +11,11 @@ const MOST_ON_THEIR_WAY = 100;
 export class Client {
   #connection;
   #changed;
-  #session = null; // the sender's
   #sender = null;
   #receiver = null;
-  #batches = []; // of { message, left }: to be sent still
+  #left = 0; // to be sent still
   #onTheirWay = 0;
+  #message = null;
   numbers = { sent: 0, accepted: 0, refused: 0, received: 0 };
   state = 'connecting';
   trouble = ''; // of a link
@@ -27,10 +27,7 @@ export class Client {
     const connect = rhea.websocket_connect(WebSocket);
     this.#connection = container.connect({ connection_details: connect(url, ['amqp']) });
     this.#connection.on('connection_open', () => this.#tell('connected over WebSocket'));
-    this.#connection.on('disconnected', () => {
-      this.#onTheirWay = 0; // rhea tells nothing more of them
-      this.#tell('not connected; trying again');
-    });
+    this.#connection.on('disconnected', () => this.#tell('not connected; trying again'));
     for (const event of ['connection_error', 'error'])
       this.#connection.on(event, () => {}); // 'disconnected' follows
     for (const end of ['sender', 'receiver'])
@@ -47,7 +44,7 @@ export class Client {
 
   // How many wait for others to be accepted, or for credit.
   get waiting() {
-    return this.#batches.reduce((sum, { left }) => sum + left, 0);
+    return this.#left;
   }
 
   get receiving() {
@@ -60,15 +57,9 @@ export class Client {
     this.stopReceiving();
     this.trouble = '';
     this.#sender?.removeAllListeners();
+    this.#sender?.close();
     this.#onTheirWay = 0;
-    // A session of its own: what has no credit yet holds up all that is behind it in its session, and
-    // rhea goes on with it when the session has ended, unless it is removed.
-    const session = this.#connection.create_session();
-    session.on('session_close', () => session.remove());
-    this.#session?.close();
-    this.#session = session;
-    this.#session.begin();
-    this.#sender = this.#session.open_sender({ target: queue });
+    this.#sender = this.#connection.open_sender({ target: queue });
     this.#sender.on('sendable', () => this.#go());
     this.#sender.on('accepted', () => this.#settled('accepted'));
     for (const event of ['rejected', 'released', 'modified'])
@@ -84,25 +75,23 @@ export class Client {
   // The text, with dots up to so many bytes, so many times.
   send(text, size, count) {
     const missing = size - encoder.encode(text).length;
-    const message = { body: text + '.'.repeat(Math.max(missing, 0)) };
-    this.#batches.push({ message, left: count });
+    this.#message = { body: text + '.'.repeat(Math.max(missing, 0)) };
+    this.#left += count;
     this.#go();
   }
 
   #go() {
-    while (this.#batches.length > 0 && this.#onTheirWay < MOST_ON_THEIR_WAY &&
-      this.#connection.is_open() && this.#sender.sendable()) {
-      const [batch] = this.#batches;
-      this.#sender.send(batch.message);
+    for (; this.#left > 0 && this.#onTheirWay < MOST_ON_THEIR_WAY && this.#sender.sendable();
+      --this.#left) {
+      this.#sender.send(this.#message);
       ++this.numbers.sent;
       ++this.#onTheirWay;
-      if (--batch.left === 0) this.#batches.shift();
     }
     this.#changed();
   }
 
   stopSending() {
-    this.#batches = [];
+    this.#left = 0;
     this.#changed();
   }
 

@@ -2,6 +2,8 @@
 #include "waker.hpp"
 
 #include <libwebsockets.h>
+#include <lws_proton.h>
+#include <lws_proton_host.h>
 
 #include <algorithm>
 
@@ -43,9 +45,9 @@ void Waker::reach() noexcept {
         q.wakers.push_back(shared_from_this());
         q.count++;
     }
-    // The context is there: it frees a pt only when all its WebSockets are gone, and each detaches
-    // before, with the lock that is held here.
-    lws_cancel_service_pt(wsi_);
+    // Not lws_cancel_service_pt(): lws closes its end of the pipe before its connections. The loop
+    // is there: it goes after them, and each detaches before, with the lock that is held here.
+    pipe_->ops->wake(pipe_);
 }
 
 void Waker::attach(lws *wsi) noexcept {
@@ -55,6 +57,7 @@ void Waker::attach(lws *wsi) noexcept {
     lws *network = lws_get_network_wsi(wsi);
     conn_ = lws_get_socket_fd(network);
     tsi_ = lws_wsi_tsi(wsi);
+    pipe_ = lws_proton_loop_pipe(lws_proton_loop_of(context_), tsi_);
     shared_ = network != wsi;
 }
 

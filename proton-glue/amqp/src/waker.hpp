@@ -46,6 +46,7 @@ private:
     lws_context *context_ = nullptr;
     lws *wsi_ = nullptr;  // null: it has no WebSocket
     lws_proton_conn *conn_ = nullptr;
+    lws_proton_conn *pipe_ = nullptr;  // of its pt
     int tsi_ = 0;
     bool stalled_ = false;
     bool shared_ = false;  // the connection has other streams: WRITE is not this one's
