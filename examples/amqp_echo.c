@@ -103,7 +103,6 @@ other_end(pn_link_t *link, pn_link_t *after)
 static void
 pass_on(pn_link_t *from, pn_link_t *to)
 {
-	pn_session_t *session = pn_link_session(to);
 	static _Thread_local char bytes[64 * 1024];
 	static atomic_ullong tags;
 	unsigned long long tag;
@@ -111,10 +110,8 @@ pass_on(pn_link_t *from, pn_link_t *to)
 	ssize_t n;
 	int credit;
 
-	/* others of the session may have what fills it: this link would not be told */
 	while ((d = pn_link_current(from)) && pn_link_credit(to) > 0 &&
-	       !(pn_link_queued(to) &&
-		 pn_session_outgoing_bytes(session) >= SESSION_MOST)) {
+	       !has_enough(to, SESSION_MOST)) {
 		if (pn_delivery_aborted(d)) {
 			pn_delivery_settle(d);
 			continue;

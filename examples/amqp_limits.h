@@ -13,6 +13,7 @@
 #include <proton/disposition.h>
 #include <proton/link.h>
 #include <proton/sasl.h>
+#include <proton/session.h>
 #include <proton/transport.h>
 
 /* bytes: of a frame, of a message, of what came in by a session and is not read */
@@ -41,6 +42,18 @@ limit_transport(pn_transport_t *t)
 	pn_transport_set_max_frame(t, FRAME_MOST);
 	pn_transport_set_channel_max(t, MOST_SESSIONS - 1);
 	pn_transport_set_idle_timeout(t, IDLE_MS);
+}
+
+/*
+ * Whether a sender is to wait: its session has so many bytes in Proton that have
+ * not gone, some of them its own.  PN_LINK_FLOW comes when those have gone; for
+ * what others of the session have it would not.
+ */
+static inline int
+has_enough(pn_link_t *link, size_t most)
+{
+	return pn_link_queued(link) &&
+	       pn_session_outgoing_bytes(pn_link_session(link)) >= most;
 }
 
 /*

@@ -33,21 +33,13 @@ refuse(pn_link_t *link, const char *condition, const char *description)
 	pn_link_close(link);
 }
 
-/* PN_LINK_FLOW comes when what the link has there has gone */
-static int
-has_enough(pn_link_t *link)
-{
-	return pn_link_queued(link) &&
-	       pn_session_outgoing_bytes(pn_link_session(link)) >= OUTGOING_MOST;
-}
-
 /* from the queue to the peer */
 static void
 give(pn_link_t *link, struct place *place)
 {
 	struct message *m;
 
-	while (pn_link_credit(link) > 0 && !has_enough(link) &&
+	while (pn_link_credit(link) > 0 && !has_enough(link, OUTGOING_MOST) &&
 	       (m = queue_take(place))) {
 		const char *tag = (const char *)&m->number;
 		pn_delivery_t *d = pn_delivery(link, pn_dtag(tag,
@@ -63,7 +55,7 @@ give(pn_link_t *link, struct place *place)
 		}
 	}
 
-	if (pn_link_get_drain(link) && !has_enough(link))
+	if (pn_link_get_drain(link) && !has_enough(link, OUTGOING_MOST))
 		pn_link_drained(link);
 }
 

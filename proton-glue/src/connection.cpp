@@ -286,11 +286,10 @@ bool Connection::serve() noexcept {
         if (state_ == State::lost && events == LWS_PROTON_READ && unread == rx_.used() &&
             held_by_lws == pending())
             kept_ = true;
-        if (events != LWS_PROTON_READ || state != state_ || enabled != enabled_ ||
-            unread != rx_.used() || unsent != tx_.used() || held_by_lws != pending())
-            read_stalled_ = false;
         const bool moved = unread != rx_.used() || unsent != tx_.used() ||
                            (events == LWS_PROTON_READ && held_by_lws != pending());
+        if (moved || events != LWS_PROTON_READ || state != state_ || enabled != enabled_)
+            read_stalled_ = false;
         idle = moved ? 0 : idle + 1;
     }
     return held() && ready();

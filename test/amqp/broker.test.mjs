@@ -15,6 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import rhea from 'rhea';
 import { WebSocket } from 'ws';
 
+import { close, failureOf } from './rhea-connection.mjs';
 import { Server } from './server.mjs';
 
 const { LWS_PROTON_BROKER, LWS_PROTON_PEER, LWS_PROTON_TEST_THREADS = '1', LWS_PROTON_SANITIZED } =
@@ -49,19 +50,7 @@ const WAYS = {
 function connect(way, broker, headers = {}) {
   const { how, cut } = WAYS[way](broker, headers);
   const connection = rhea.create_container().connect({ ...how, reconnect: false });
-  const failed = new Promise((_, reject) => {
-    for (const event of ['connection_error', 'session_error', 'sender_error', 'receiver_error',
-      'disconnected', 'protocol_error', 'error'])
-      connection.on(event, (context) =>
-        reject(new Error(`${event}: ${context?.error ?? connection.error ?? ''}`)));
-  });
-  failed.catch(() => {});
-  return { connection, failed, cut: () => cut(connection) };
-}
-
-async function close({ connection, failed }) {
-  connection.close();
-  await Promise.race([once(connection, 'connection_close'), failed]);
+  return { connection, failed: failureOf(connection), cut: () => cut(connection) };
 }
 
 // As proton_peer.py has it.

@@ -14,6 +14,7 @@ import { test } from 'node:test';
 import rhea from 'rhea';
 import { Receiver, Sender } from 'ws';
 
+import { failureOf } from './rhea-connection.mjs';
 import { Server } from './server.mjs';
 
 const { LWS_PROTON_AMQP_ECHO, LWS_PROTON_TLS_DIR, LWS_PROTON_TEST_THREADS = '1' } = process.env;
@@ -62,11 +63,7 @@ async function converse(session, server, count) {
   const details = rhea.websocket_connect(webSocketOn(session))(server.url, ['amqp'], {});
   const connection =
     rhea.create_container().connect({ connection_details: details, reconnect: false });
-  const failed = new Promise((_, reject) => {
-    for (const event of ['connection_error', 'disconnected'])
-      connection.on(event, (context) => reject(new Error(`${event}: ${context.error ?? ''}`)));
-  });
-  failed.catch(() => {});
+  const failed = failureOf(connection);
   await Promise.race([once(connection, 'connection_open'), failed]);
   const receiver = connection.open_receiver({ source: 'node', credit_window: 10 });
   const sender = connection.open_sender({ target: 'node' });

@@ -11,6 +11,7 @@ import rhea from 'rhea';
 import { WebSocket } from 'ws';
 
 import { RabbitMq } from './rabbitmq.mjs';
+import { failureOf } from './rhea-connection.mjs';
 import { Server } from './server.mjs';
 
 const { LWS_PROTON_GATEWAY, LWS_PROTON_SANITIZED } = process.env;
@@ -31,13 +32,7 @@ class Client {
     const details = rhea.websocket_connect(Noted)(gateway.url, ['amqp'], {});
     client.connection = rhea.create_container().connect(
       { connection_details: details, username: 'guest', password: 'guest', reconnect: false });
-    client.failed = new Promise((_, reject) => {
-      for (const event of ['connection_error', 'session_error', 'sender_error', 'receiver_error',
-        'rejected', 'released', 'disconnected'])
-        client.connection.on(event, (context) =>
-          reject(new Error(`${event}: ${client.connection.error ?? context.error ?? ''}`)));
-    });
-    client.failed.catch(() => {});
+    client.failed = failureOf(client.connection, 'rejected', 'released');
     await Promise.race([once(client.connection, 'connection_open'), client.failed]);
     return client;
   }

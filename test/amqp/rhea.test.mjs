@@ -16,6 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import rhea from 'rhea';
 import { WebSocket } from 'ws';
 
+import { close, failureOf } from './rhea-connection.mjs';
 import { Server } from './server.mjs';
 
 const { LWS_PROTON_AMQP_ECHO, LWS_PROTON_GATEWAY, LWS_PROTON_TLS_DIR, LWS_PROTON_TEST_THREADS = '1',
@@ -57,19 +58,7 @@ function connect(way, server, options = {}, subprotocols = undefined) {
   const container = rhea.create_container();
   const connection = container.connect(
     { ...WAYS[way].details(server, subprotocols), reconnect: false, ...options });
-  const failed = new Promise((_, reject) => {
-    for (const event of ['connection_error', 'session_error', 'sender_error', 'receiver_error',
-      'disconnected', 'protocol_error', 'error'])
-      connection.on(event, (context) =>
-        reject(new Error(`${event}: ${context?.error ?? connection.error ?? ''}`)));
-  });
-  failed.catch(() => {});
-  return { connection, failed };
-}
-
-async function close({ connection, failed }) {
-  connection.close();
-  await Promise.race([once(connection, 'connection_close'), failed]);
+  return { connection, failed: failureOf(connection) };
 }
 
 // Sizes from none to some frames, a few large ones among them.

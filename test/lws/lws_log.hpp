@@ -14,14 +14,13 @@ inline void log_to_string() {
     std::lock_guard<std::mutex> lock(lws_log_mutex);
     lws_logged.clear();
     // Once: a thread that destroys a context may be logging.
-    static const bool set = [] {
+    static std::once_flag once;
+    std::call_once(once, [] {
         lws_set_log_level(LLL_ERR | LLL_WARN, [](int, const char *line) {
             std::lock_guard<std::mutex> lock(lws_log_mutex);
             lws_logged += line;
         });
-        return true;
-    }();
-    (void)set;
+    });
 }
 
 // For tests whose service threads may be logging at the moment.

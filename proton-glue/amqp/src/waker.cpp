@@ -29,7 +29,7 @@ void Waker::wake() noexcept {
     if (woken_.exchange(true))
         return;
     std::lock_guard<std::mutex> lock(mutex_);
-    if (wsi_)
+    if (conn_)
         reach();
 }
 
@@ -53,7 +53,6 @@ void Waker::reach() noexcept {
 void Waker::attach(lws *wsi) noexcept {
     std::lock_guard<std::mutex> lock(mutex_);
     context_ = lws_get_context(wsi);
-    wsi_ = wsi;
     lws *network = lws_get_network_wsi(wsi);
     conn_ = lws_get_socket_fd(network);
     tsi_ = lws_wsi_tsi(wsi);
@@ -64,7 +63,6 @@ void Waker::attach(lws *wsi) noexcept {
 void Waker::detach() noexcept {
     {
         std::lock_guard<std::mutex> lock(mutex_);
-        wsi_ = nullptr;
         conn_ = nullptr;
         session_ = nullptr;
         if (!queued_)

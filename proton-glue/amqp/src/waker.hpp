@@ -44,8 +44,7 @@ private:
     std::atomic<bool> woken_{false};
     std::mutex mutex_;
     lws_context *context_ = nullptr;
-    lws *wsi_ = nullptr;  // null: it has no WebSocket
-    lws_proton_conn *conn_ = nullptr;
+    lws_proton_conn *conn_ = nullptr;  // null: it has no WebSocket
     lws_proton_conn *pipe_ = nullptr;  // of its pt
     int tsi_ = 0;
     bool stalled_ = false;
