@@ -28,7 +28,7 @@
 #define PROGRAM			"lws-proton-amqp-and-mirror"
 #include "program.h"
 #include "threads.h"
-#include "number_options.h"
+#include "option_table.h"
 #include "own_proactor.h"
 #include "queues.h"
 #include "queue_listener.h"
@@ -40,12 +40,12 @@
 
 enum { AMQP_PORT, HTTP_PORT, THREADS };
 
-static struct number_option options[] = {
+static struct option_row options[] = {
 	[AMQP_PORT] = { "port", "serve AMQP on port N, 0 picks a free one",
-			0, MAX_PORT, 5672 },
+			0, MAX_PORT, .value = 5672 },
 	[HTTP_PORT] = { "http-port", "serve HTTP on port N, 0 picks a free one",
-			0, MAX_PORT, 7681 },
-	[THREADS] = { "threads", "threads that serve both", 1, LWS_MAX_SMP, 1 },
+			0, MAX_PORT, .value = 7681 },
+	[THREADS] = { "threads", "threads that serve both", 1, LWS_MAX_SMP, .value = 1 },
 };
 
 static const struct lws_protocols protocols[] = {
@@ -79,7 +79,7 @@ main(int argc, char **argv)
 	};
 	int n;
 
-	n = parse_number_options(argc, argv, "Queues AMQP messages, and serves "
+	n = parse_option_table(argc, argv, "Queues AMQP messages, and serves "
 				 "the mirror demo of libwebsockets, on 127.0.0.1.",
 				 options, LWS_ARRAY_SIZE(options));
 	if (n >= 0)

@@ -25,7 +25,7 @@
 #define PROGRAM			"lws-proton-one-port"
 #include "program.h"
 #include "threads.h"
-#include "number_options.h"
+#include "option_table.h"
 #include "own_proactor.h"
 #include "alarms.h"
 
@@ -39,12 +39,12 @@
 
 enum { PORT, THREADS, TIMEOUT_SECS };
 
-static struct number_option options[] = {
+static struct option_row options[] = {
 	[PORT] = { "port", "listen on port N, 0 picks a free one",
-		   0, MAX_PORT, 7684 },
-	[THREADS] = { "threads", "threads that serve all", 1, LWS_MAX_SMP, 1 },
+		   0, MAX_PORT, .value = 7684 },
+	[THREADS] = { "threads", "threads that serve all", 1, LWS_MAX_SMP, .value = 1 },
 	[TIMEOUT_SECS] = { "timeout-secs", "close a peer that is silent for N "
-			   "seconds at first", 1, 3600, 10 },
+			   "seconds at first", 1, 3600, .value = 10 },
 };
 
 static const struct lws_http_mount page = {
@@ -262,7 +262,7 @@ main(int argc, char **argv)
 	};
 	int n;
 
-	n = parse_number_options(argc, argv, "Echoes AMQP messages, and serves a "
+	n = parse_option_table(argc, argv, "Echoes AMQP messages, and serves a "
 				 "page and a WebSocket echo, on 127.0.0.1.",
 				 options, LWS_ARRAY_SIZE(options));
 	if (n >= 0)

@@ -98,7 +98,8 @@ serve_own_proactor(struct lws_context_creation_info *info, long port)
 	http = info->port == CONTEXT_PORT_NO_LISTEN_SERVER ? own.port :
 					lws_get_vhost_listen_port(own.vhost);
 	snprintf(ready, sizeof(ready),
-		 "http://localhost:%d/ amqp://localhost:%d/", http, own.port);
+		 "http%s://localhost:%d/ amqp://localhost:%d/",
+		 info->ssl_cert_filepath ? "s" : "", http, own.port);
 
 	return serve_until_signalled(&signals, ready);
 }

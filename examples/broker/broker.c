@@ -11,7 +11,7 @@
  * served there is a client as others are, and asks for the queues' numbers.
  *
  *   stdout  exactly one line, once it serves:
- *           "ready: http://localhost:PORT/ amqp://localhost:PORT/"
+ *           "ready: http[s]://localhost:PORT/ amqp://localhost:PORT/"
  *   stderr  logs
  *   exit    0 after SIGINT or SIGTERM, 1 when it cannot serve, 2 on bad usage
  */
@@ -22,7 +22,7 @@
 #define PROGRAM			"broker"
 #include "program.h"
 #include "threads.h"
-#include "number_options.h"
+#include "option_table.h"
 #include "own_proactor.h"
 #include "numbers_protocol.h"
 #include "queues.h"
@@ -36,26 +36,35 @@
 #define KIB			1024
 #define MOST_CONNECTIONS	10000
 
-enum { AMQP_PORT, HTTP_PORT, THREADS, MESSAGE_KIB, QUEUE_KIB, QUEUES };
+enum { AMQP_PORT, HTTP_PORT, THREADS, MESSAGE_KIB, QUEUE_KIB, QUEUES, TLS_CERT,
+       TLS_KEY };
 
-static struct number_option options[] = {
+static const char *tls_cert, *tls_key;
+
+static struct option_row options[] = {
 	[AMQP_PORT] = { "amqp-port", "AMQP over TCP on port N, 0 picks a free one",
-			0, MAX_PORT, 5672 },
+			0, MAX_PORT, .value = 5672 },
 	[HTTP_PORT] = { "http-port", "AMQP over WebSocket, and the page, on port N",
-			0, MAX_PORT, 5673 },
-	[THREADS] = { "threads", "threads that serve all of it", 1, LWS_MAX_SMP, 1 },
+			0, MAX_PORT, .value = 5673 },
+	[THREADS] = { "threads", "threads that serve all of it", 1, LWS_MAX_SMP, .value = 1 },
 	[MESSAGE_KIB] = { "message-kib", "the largest message, in KiB",
-			  1, 64 * KIB, 8 * KIB },
+			  1, 64 * KIB, .value = 8 * KIB },
 	[QUEUE_KIB] = { "queue-kib", "what a queue holds at most, in KiB",
-			2, KIB * KIB, 32 * KIB },
-	[QUEUES] = { "queues", "queues at most", 1, 1000, 100 },
+			2, KIB * KIB, .value = 32 * KIB },
+	[QUEUES] = { "queues", "queues at most", 1, 1000, .value = 100 },
+	[TLS_CERT] = { "tls-cert", "serve https:// and wss:// with this chain (PEM),",
+		       .file = &tls_cert },
+	[TLS_KEY] = { "tls-key", "and its private key", .file = &tls_key },
 };
 
 /* a browser's page is to be one of this machine's, and no other site's */
 static int
 is_origin_ours(struct lws *wsi)
 {
-	static const char * const ours[] = { "http://localhost", "http://127.0.0.1" };
+	static const char * const ours[] = {
+		"http://localhost", "http://127.0.0.1",
+		"https://localhost", "https://127.0.0.1",
+	};
 	char origin[64];
 	size_t n;
 
@@ -138,7 +147,7 @@ main(int argc, char **argv)
 	};
 	int n;
 
-	n = parse_number_options(argc, argv, "An AMQP 1.0 broker in memory, on "
+	n = parse_option_table(argc, argv, "An AMQP 1.0 broker in memory, on "
 				 "127.0.0.1.", options, LWS_ARRAY_SIZE(options));
 	if (n >= 0)
 		return n;
@@ -146,6 +155,16 @@ main(int argc, char **argv)
 		fprintf(stderr, PROGRAM ": --queue-kib wants more than "
 				"--message-kib: a queue that holds a message\n");
 		return EXIT_USAGE;
+	}
+
+	if (!tls_cert != !tls_key) {
+		fprintf(stderr, PROGRAM ": --tls-cert and --tls-key go together\n");
+		return EXIT_USAGE;
+	}
+	if (tls_cert) {
+		info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+		info.ssl_cert_filepath = tls_cert;
+		info.ssl_private_key_filepath = tls_key;
 	}
 
 	if (access(BROKER_PAGE_DIR "/index.html", R_OK))
