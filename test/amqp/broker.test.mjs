@@ -2,24 +2,24 @@
 // what it does when its queues are full or receivers are lost, and what it tells of itself.
 //
 //   LWS_PROTON_BROKER         the broker
-//   LWS_PROTON_PEER           python3 and proton_peer.py
+//   LWS_PROTON_PEER           for peers.mjs
 //   LWS_PROTON_TEST_THREADS   threads, instead of 1
 //   LWS_PROTON_SANITIZED      set: fewer messages
 
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import rhea from 'rhea';
 import { WebSocket } from 'ws';
 
-import { close, failureOf } from './rhea-connection.mjs';
+import { receiving, sending } from './conversation.mjs';
+import { protonPeer } from './peers.mjs';
+import { close, connectTo, opened } from './rhea-connection.mjs';
 import { Server } from './server.mjs';
 
-const { LWS_PROTON_BROKER, LWS_PROTON_PEER, LWS_PROTON_TEST_THREADS = '1', LWS_PROTON_SANITIZED } =
-  process.env;
+const { LWS_PROTON_BROKER, LWS_PROTON_TEST_THREADS = '1', LWS_PROTON_SANITIZED } = process.env;
 const MANY = LWS_PROTON_SANITIZED ? 200 : 2000;
 const KIB = 1024;
 const PORTS = { ports: ['--amqp-port', '0', '--http-port', '0'] };
@@ -28,84 +28,9 @@ const TOO_LONG = 'amqp:link:message-size-exceeded';
 const startBroker = (t, ...args) =>
   Server.start(t, LWS_PROTON_BROKER, ['--threads', LWS_PROTON_TEST_THREADS, ...args], PORTS);
 
-const WAYS = {
-  ws: (broker, headers) => {
-    let socket;
-    const connect = rhea.websocket_connect(
-      function KeepIt(...how) { return (socket = new WebSocket(...how)); });
-    const url = broker.url.replace(/^http/, 'ws');
-    return {
-      how: { connection_details: connect(url, ['amqp'], { headers }) },
-      cut: () => socket.terminate(),
-    };
-  },
-  tcp: (broker) => ({
-    how: { host: 'localhost', port: new URL(broker.amqp).port },
-    // rhea is not told by a socket that this end destroys, and would write to it for ever.
-    cut: ({ socket }) => socket.resetAndDestroy().emit('end'),
-  }),
-};
-
-// What is awaited on it ends with its failure, too.
-function connect(way, broker, headers = {}) {
-  const { how, cut } = WAYS[way](broker, headers);
-  const connection = rhea.create_container().connect({ ...how, reconnect: false });
-  return { connection, failed: failureOf(connection), cut: () => cut(connection) };
-}
-
-// As proton_peer.py has it.
-function sizeOf(number) {
-  if (number % 100 === 99) return 1_000_000;
-  return [0, 1, 10, 100, 1000, 10_000][number % 6];
-}
-
-const bodyOf = (number) => Buffer.alloc(sizeOf(number), number & 255);
-
-// Sends messages 0 to count - 1 as it has credit: `done` once all are accepted, or sent if settled.
-function sending({ connection, failed }, queue, count, { settled = false, body = bodyOf } = {}) {
-  const sender = connection.open_sender({ target: queue, snd_settle_mode: settled ? 1 : 0 });
-  const it = { sender, sent: 0, accepted: 0 };
-  it.done = Promise.race([failed, new Promise((resolve, reject) => {
-    sender.on('sendable', () => {
-      for (; it.sent < count && sender.sendable(); it.sent += 1)
-        sender.send({ message_id: it.sent, body: rhea.message.data_section(body(it.sent)) });
-      if (settled && it.sent === count) resolve();
-    });
-    sender.on('accepted', () => {
-      it.accepted += 1;
-      if (it.accepted === count) resolve();
-    });
-    for (const event of ['released', 'rejected', 'modified'])
-      sender.on(event, () => reject(new Error(event)));
-  })]);
-  it.done.catch(() => {});
-  return it;
-}
-
-// Checks that messages `from` to count - 1 come in order as they were sent: `done` once all have. It
-// gives credit for so many at first, and another for each while `goesOn`.
-function receiving({ connection, failed }, queue, count,
-  { credit = 100, from = 0, goesOn = true, settled = false, body = bodyOf } = {}) {
-  const receiver = connection.open_receiver(
-    { source: queue, credit_window: 0, snd_settle_mode: settled ? 1 : 0 });
-  const it = { receiver, at: from };
-  receiver.on('receiver_open', () => receiver.add_credit(credit));
-  it.done = Promise.race([failed, new Promise((resolve, reject) => {
-    receiver.on('message', ({ message }) => {
-      try {
-        assert.equal(message.message_id, it.at);
-        assert.ok(Buffer.compare(message.body.content ?? message.body, body(it.at)) === 0);
-      } catch (error) {
-        reject(error);
-      }
-      it.at += 1;
-      if (goesOn) receiver.add_credit(1);
-      if (it.at === count) resolve();
-    });
-  })]);
-  it.done.catch(() => {});
-  return it;
-}
+// A WebSocket's port is the page's.
+const urlOf = (way, broker) => way === 'ws' ? broker.url.replace(/^http/, 'ws') : broker.amqp;
+const connect = (way, broker, headers = {}) => connectTo(urlOf(way, broker), { headers });
 
 async function numbersOf(broker, name) {
   const { queues } = await (await fetch(new URL('queues', broker.url))).json();
@@ -133,16 +58,6 @@ for (const [from, to] of [['ws', 'tcp'], ['tcp', 'ws'], ['ws', 'ws']])
       await broker.stopsCleanly();
     });
 
-async function pythonPeer(what, broker, credit, settled) {
-  const [python, script] = LWS_PROTON_PEER.split(' ');
-  const child = spawn(python, [script, what, broker.amqp, 'q', MANY / 2, credit, settled],
-    { stdio: ['ignore', 'inherit', 'pipe'] });
-  let log = '';
-  child.stderr.setEncoding('utf8').on('data', (text) => (log += text));
-  const [status] = await once(child, 'close');
-  assert.equal(status, 0, log);
-}
-
 for (const settled of [false, true]) {
   const how = `${settled ? '' : 'un'}settled`;
   test(`Proton for Python over TCP sends to rhea over WebSocket, ${how}`, async (t) => {
@@ -150,7 +65,7 @@ for (const settled of [false, true]) {
     const receiver = connect('ws', broker);
     await Promise.all([
       receiving(receiver, 'q', MANY / 2, { settled }).done,
-      pythonPeer('send', broker, 10, settled),
+      protonPeer('send', broker.amqp, 'q', MANY / 2, { credit: 10, settled }).done,
     ]);
     await close(receiver);
     await broker.stopsCleanly();
@@ -161,7 +76,7 @@ for (const settled of [false, true]) {
     const sender = connect('ws', broker);
     await Promise.all([
       sending(sender, 'q', MANY / 2, { settled }).done,
-      pythonPeer('receive', broker, 10, settled),
+      protonPeer('receive', broker.amqp, 'q', MANY / 2, { credit: 10, settled }).done,
     ]);
     await close(sender);
     await broker.stopsCleanly();
@@ -173,11 +88,11 @@ for (const way of ['ws', 'tcp'])
   for (const size of [1000, 10_000])
     test(`a queue full of ${size} bytes over ${way} stops its sender until it is read`, async (t) => {
       const most = 256 * KIB, largest = 64 * KIB, count = 1000, first = 10;
-      const body = (number) => Buffer.alloc(size, number & 255);
       const broker = await startBroker(t, '--queue-kib', '256', '--message-kib', '64');
       const sender = connect(way, broker), receiver = connect(way, broker);
-      const out = sending(sender, 'q', count, { body });
-      const into = receiving(receiver, 'q', count, { credit: first, goesOn: false, body });
+      const out = sending(sender, 'q', count, { size });
+      const into = receiving(receiver, 'q', count, { credit: first, size });
+      into.stop();
       await until(async () => {
         const { bytes, messages } = await numbersOf(broker, 'q') ?? {};
         assert.ok(!(bytes > most), `${bytes} bytes`);
@@ -258,15 +173,15 @@ for (const way of ['ws', 'tcp']) {
 test('a settled receiver that does not read is not buffered for without end', async (t) => {
   // More than the kernel's buffers take.
   const most = 1024 * KIB, size = 50_000, count = 600;
-  const body = (number) => Buffer.alloc(size, number & 255);
   const broker = await startBroker(t, '--queue-kib', '1024', '--message-kib', '64');
   const stopped = connect('tcp', broker), sender = connect('ws', broker);
-  const into = receiving(stopped, 'q', count, { credit: count, goesOn: false, settled: true, body });
+  const into = receiving(stopped, 'q', count, { credit: count, settled: true, size });
+  into.stop();
   await once(into.receiver, 'receiver_open');
-  stopped.connection.socket.pause();
-  const out = sending(sender, 'q', count, { body });
+  stopped.socket.pause();
+  const out = sending(sender, 'q', count, { size });
   await until(async () => (await numbersOf(broker, 'q'))?.bytes + size + KIB > most);
-  stopped.connection.socket.resume();
+  stopped.socket.resume();
   await Promise.all([out.done, into.done]);
   await close(stopped);
   await close(sender);
@@ -277,15 +192,13 @@ test('only pages of this machine may connect', async (t) => {
   const broker = await startBroker(t);
   const port = new URL(broker.url).port;
   for (const origin of ['http://evil.example', 'http://localhost.evil.example', 'null']) {
-    const socket = new WebSocket(broker.url.replace(/^http/, 'ws'), ['amqp'], { origin });
+    const socket = new WebSocket(urlOf('ws', broker), ['amqp'], { origin });
     const [, response] = await once(socket, 'unexpected-response');
     response.resume();
     assert.equal(response.statusCode, 403, origin);
   }
   for (const host of ['localhost', '127.0.0.1']) {
-    const client = connect('ws', broker, { Origin: `http://${host}:${port}` });
-    await Promise.race([once(client.connection, 'connection_open'), client.failed]);
-    await close(client);
+    await close(await opened(connect('ws', broker, { Origin: `http://${host}:${port}` })));
   }
   await broker.stopsCleanly();
 });
@@ -322,7 +235,7 @@ test('its numbers are only to be had by GET', async (t) => {
     assert.equal(response.status, 405);
   }
   assert.deepEqual((await (await fetch(queues)).json()).queues, []);
-  const socket = new WebSocket(broker.url.replace(/^http/, 'ws'), ['numbers']);
+  const socket = new WebSocket(urlOf('ws', broker), ['numbers']);
   await Promise.race([once(socket, 'error'), once(socket, 'close')]);
   assert.notEqual(socket.readyState, WebSocket.OPEN);
   await broker.stopsCleanly();

@@ -14,7 +14,7 @@ import { test } from 'node:test';
 import rhea from 'rhea';
 import { Receiver, Sender } from 'ws';
 
-import { failureOf } from './rhea-connection.mjs';
+import { failureOf } from './conversation.mjs';
 import { Server } from './server.mjs';
 
 const { LWS_PROTON_AMQP_ECHO, LWS_PROTON_TLS_DIR, LWS_PROTON_TEST_THREADS = '1' } = process.env;

@@ -1,18 +1,42 @@
 // What tests with rhea's connections share.
 
 import { once } from 'node:events';
+import { connect as connectSocket } from 'node:net';
 
-// Rejects once the connection, or anything on it, has failed, for what awaits something of it to end
-// with that. `others`: events that are failures too.
-export function failureOf(connection, ...others) {
-  const failed = new Promise((_, reject) => {
-    for (const event of ['connection_error', 'session_error', 'sender_error', 'receiver_error',
-      'disconnected', 'protocol_error', 'error', ...others])
-      connection.on(event, (context) =>
-        reject(new Error(`${event}: ${context?.error ?? connection.error ?? ''}`)));
-  });
-  failed.catch(() => {});
-  return failed;
+import rhea from 'rhea';
+import { WebSocket } from 'ws';
+
+import { failureOf } from './conversation.mjs';
+
+// To a URL of ws:, wss: or amqp:, in which may be a user and a password. What is awaited on it ends with its failure, too. `ended` is how the
+// WebSocket was closed; `socket` what the connection is on, `cut()` destroys it.
+export function connectTo(url, { headers = {}, ca = undefined, ...options } = {}) {
+  const { protocol, hostname: host, port, username, password } = new URL(url);
+  const client = {};
+  if (username) Object.assign(options, { username, password });
+  if (protocol === 'amqp:') {
+    options.connection_details = () => ({
+      host, port, connect: (...how) => (client.socket = connectSocket(...how)),
+    });
+    // rhea is not told by a socket that this end destroys, and would write to it for ever.
+    client.cut = () => client.socket.resetAndDestroy().emit('end');
+  } else {
+    const connect = rhea.websocket_connect(function KeepIt(...how) {
+      const socket = new WebSocket(...how);
+      client.ended = once(socket, 'close').then(([code, reason]) => [code, String(reason)]);
+      return (client.socket = socket);
+    });
+    options.connection_details = connect(`${protocol}//${host}:${port}/`, ['amqp'], { headers, ca });
+    client.cut = () => client.socket.terminate();
+  }
+  client.connection = rhea.create_container().connect({ reconnect: false, ...options });
+  client.failed = failureOf(client.connection);
+  return client;
+}
+
+export async function opened(client) {
+  await Promise.race([once(client.connection, 'connection_open'), client.failed]);
+  return client;
 }
 
 export async function close({ connection, failed }) {

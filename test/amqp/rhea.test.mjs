@@ -16,7 +16,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import rhea from 'rhea';
 import { WebSocket } from 'ws';
 
-import { close, failureOf } from './rhea-connection.mjs';
+import { failureOf } from './conversation.mjs';
+import { close } from './rhea-connection.mjs';
 import { Server } from './server.mjs';
 
 const { LWS_PROTON_AMQP_ECHO, LWS_PROTON_GATEWAY, LWS_PROTON_TLS_DIR, LWS_PROTON_TEST_THREADS = '1',
