@@ -4,6 +4,7 @@
 //   exit    0, 1 if something went wrong ("ok": false, with "error"), 2 on bad usage
 //
 // SPDX-License-Identifier: MIT
+#include "descriptors.hpp"
 #include "failure.hpp"
 #include "loads.hpp"
 #include "options.hpp"
@@ -12,7 +13,6 @@
 #include <nlohmann/json.hpp>
 
 #include <sched.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
@@ -39,19 +39,6 @@ void pin(const std::vector<unsigned> &cpus) {
         CPU_SET(cpu, &set);
     if (sched_setaffinity(0, sizeof(set), &set) < 0)
         throw no_resources("cannot run on the processors that --cpu names");
-}
-
-void allow_descriptors(size_t wanted) {
-    constexpr size_t kOthers = 64;
-    wanted += kOthers;
-    rlimit limit{};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = wanted;
-    limit.rlim_max = std::max<rlim_t>(limit.rlim_max, wanted);
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        throw no_resources("RLIMIT_NOFILE cannot be raised to " + std::to_string(wanted));
 }
 
 Messages make_messages(const Options &o) {

@@ -44,12 +44,12 @@ class Server:
     """A program under test. Left without an error it has to end as it should: with status 0, one
     line on stdout, and none in its log of level error but those that `may_log` matches."""
 
-    def __init__(self, name, *arguments, may_log=None):
+    def __init__(self, name, *arguments, ports=("--port", "0"), may_log=None):
         self.name = name
         self.may_log = may_log
         self._log = tempfile.TemporaryFile()
         self._child = subprocess.Popen(
-            [program(name), "--port", "0", *map(str, arguments)],
+            [program(name), *ports, *map(str, arguments)],
             stdout=subprocess.PIPE, stderr=self._log)
         if not select.select([self._child.stdout], [], [], PATIENCE_S)[0]:
             self._fail("is not ready")
