@@ -3,7 +3,6 @@
 
 #include <proton/codec.h>
 
-#include <algorithm>
 #include <cstring>
 #include <iterator>
 #include <stdexcept>
@@ -12,23 +11,19 @@ namespace amqp_load {
 
 namespace {
 
-// The section "properties", a list of one element of ten bytes, the message-id, which is an ulong; and
-// the section "data", of up to 2^32 bytes: AMQP 1.0, 3.2.4, 3.2.6 and 1.6.
-constexpr std::string_view kProperties("\0\x53\x73\xc0\x0a\x01\x80", 7);
-constexpr std::string_view kData("\0\x53\x75\xb0", 4);
-constexpr size_t kHead = kProperties.size() + 8 + kData.size() + 4;
-
-char *put(char *to, std::string_view bytes) { return std::copy(bytes.begin(), bytes.end(), to); }
-
-char *put(char *to, uint64_t number, int bytes) {
-    while (bytes-- > 0)
-        *to++ = static_cast<char>(number >> (8 * bytes));
-    return to;
-}
-
-void put_head(char *to, uint64_t number, size_t size) {
-    to = put(put(to, kProperties), number, 8);
-    put(put(to, kData), size, 4);
+// The section "properties", a list of one element, the message-id, which is a string; and the section
+// "data", of up to 2^32 bytes: AMQP 1.0, 3.2.4, 3.2.6 and 1.6.
+std::string head_of(uint64_t number, size_t size) {
+    const std::string id = std::to_string(number);
+    std::string head("\0\x53\x73\xc0", 4);
+    head += static_cast<char>(3 + id.size());
+    head += "\x01\xa1";
+    head += static_cast<char>(id.size());
+    head += id;
+    head.append("\0\x53\x75\xb0", 4);
+    for (int shift = 24; shift >= 0; shift -= 8)
+        head += static_cast<char>(size >> shift);
+    return head;
 }
 
 bool consists_of(std::string_view bytes, char byte) {
@@ -48,22 +43,18 @@ size_t Messages::size_of(uint64_t number) const {
     return number % 100 == 99 ? kEachHundredth : kSizes[number % std::size(kSizes)];
 }
 
-std::string_view Messages::encoded(uint64_t number) {
-    const size_t size = size_of(number);
-    if (encoded_.size() < kHead + size)
-        encoded_.resize(kHead + size);
-    put_head(encoded_.data(), number, size);
-    memset(&encoded_[kHead], static_cast<int>(number & 255), size);
-    return {encoded_.data(), kHead + size};
+const std::string &Messages::encoded(uint64_t number) {
+    encoded_ = head_of(number, size_of(number));
+    encoded_.append(size_of(number), static_cast<char>(number & 255));
+    return encoded_;
 }
 
 void Messages::check(uint64_t number, std::string_view bytes) {
     const size_t size = size_of(number);
     const auto byte = static_cast<char>(number & 255);
-    char head[kHead];
-    put_head(head, number, size);
-    if (bytes.size() == kHead + size && !memcmp(bytes.data(), head, kHead) &&
-        consists_of(bytes.substr(kHead), byte))
+    const std::string head = head_of(number, size);
+    if (bytes.size() == head.size() + size && !memcmp(bytes.data(), head.data(), head.size()) &&
+        consists_of(bytes.substr(head.size()), byte))
         return;
 
     // A broker, or another sender, may encode the same in other words.
@@ -72,11 +63,11 @@ void Messages::check(uint64_t number, std::string_view bytes) {
     if (bytes.empty() || pn_message_decode(message, bytes.data(), bytes.size()))
         throw std::runtime_error(name + " is no AMQP message");
     const pn_atom_t id = pn_message_get_id(message);
-    if (id.type != PN_ULONG || id.u.as_ulong != number)
-        throw std::runtime_error(
-            name + " is due, and " +
-            (id.type == PN_ULONG ? std::to_string(id.u.as_ulong) : "one without a number") +
-            " has come");
+    const std::string came = id.type == PN_STRING
+                                 ? std::string(id.u.as_bytes.start, id.u.as_bytes.size)
+                                 : "one without a number";
+    if (came != std::to_string(number))
+        throw std::runtime_error(name + " is due, and " + came + " has come");
     pn_data_t *body = pn_message_body(message);
     pn_data_rewind(body);
     if (!pn_data_next(body) || pn_data_type(body) != PN_BINARY)

@@ -11,7 +11,7 @@
 
 namespace amqp_load {
 
-// Message N has the id N, and one data section, each byte of which is N modulo 256.
+// Message N has the id N, in digits, and one data section, each byte of which is N modulo 256.
 class Messages {
 public:
     explicit Messages(const Options &options)
@@ -19,7 +19,7 @@ public:
 
     size_t size_of(uint64_t number) const;
     // Valid until the next call.
-    std::string_view encoded(uint64_t number);
+    const std::string &encoded(uint64_t number);
     // Throws a std::runtime_error unless these bytes are message `number`.
     void check(uint64_t number, std::string_view bytes);
 

@@ -23,7 +23,8 @@ export function connectTo(url, { headers = {}, ca = undefined, ...options } = {}
   } else {
     const connect = rhea.websocket_connect(function KeepIt(...how) {
       const socket = new WebSocket(...how);
-      client.ended = once(socket, 'close').then(([code, reason]) => [code, String(reason)]);
+      client.ended = new Promise((resolve) =>
+        socket.on('close', (code, reason) => resolve([code, String(reason)])));
       return (client.socket = socket);
     });
     options.connection_details = connect(`${protocol}//${host}:${port}/`, ['amqp'], { headers, ca });
