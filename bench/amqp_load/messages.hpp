@@ -11,7 +11,7 @@
 
 namespace amqp_load {
 
-// Message N has the id N, and one data section, each byte of which is N modulo 256.
+// Message N has the id N, in digits, and one data section, each byte of which is N modulo 256.
 class Messages {
 public:
     explicit Messages(const Options &options)
