@@ -34,6 +34,7 @@ export const CASES = [
     name: 'idle WebSockets: broker\'s µs a message',
     variants: [1, 500, 5000],
     against: 1,
+    warmUp: [1],
     atMost: 1.1,
     messages: 40_000,
     measure: async (programs, broker, idle, messages) => {

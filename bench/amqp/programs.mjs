@@ -7,7 +7,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
-export const BROKER_CPU = 0, LOAD_CPU = 1;
+// scripts/bench-amqp has this process on the load's.
+const BROKER_CPU = 0, LOAD_CPU = 1;
 
 // A program that says one line once it is ready, and ends when it is told to.
 class Program {
@@ -29,7 +30,8 @@ class Program {
   async stop() {
     const end = once(this.child, 'exit');
     this.child.kill('SIGTERM');
-    await end;
+    const [status] = await end;
+    if (status !== 0) throw new Error(`${this.child.spawnargs[3]} ended with ${status}`);
   }
 }
 
@@ -43,9 +45,22 @@ export class Broker extends Program {
   }
 }
 
-export class IdleConnections extends Program {
-  static start(programs, broker, count) {
-    return super.start(LOAD_CPU, `${programs}/amqp-load`, '--url', broker.urls.ws, '--idle', count);
+// Of a process each: lws keeps timers in a list, in which each new one looks for its place, and who has
+// thousands takes seconds to open them.
+const IDLE_OF_ONE = 500;
+
+export class IdleConnections {
+  static async start(programs, broker, count) {
+    const it = new this();
+    it.holders = [];
+    for (let left = count; left > 0; left -= IDLE_OF_ONE)
+      it.holders.push(await Program.start(LOAD_CPU, `${programs}/amqp-load`,
+        '--url', broker.urls.ws, '--idle', Math.min(left, IDLE_OF_ONE)));
+    return it;
+  }
+
+  async stop() {
+    await Promise.all(this.holders.map((holder) => holder.stop()));
   }
 }
 

@@ -23,9 +23,11 @@ const std::string kTcp = "amqp://";
 }  // namespace
 
 Network::Network(const Options &options, std::function<void(pn_event_t *)> handle)
-    : options_(options), handle_(std::move(handle)), proactor_(pn_proactor()),
-      amqp_{[](void *self, pn_event_t *event) { static_cast<Network *>(self)->handle_(event); },
-            this, nullptr},
+    : options_(options), handle_(std::move(handle)),
+      proactor_(pn_proactor()), amqp_{[](void *self, pn_event_t *event) {
+                                          static_cast<Network *>(self)->handle_(event);
+                                      },
+                                      this, nullptr},
       protocols_{LWS_PROTON_AMQP_PROTOCOL("amqp", &amqp_), LWS_PROTOCOL_LIST_TERM} {
     // lws would go to the broker through it.
     unsetenv("http_proxy");
@@ -92,7 +94,9 @@ void Network::serve(pn_event_batch_t *batch) {
     pn_proactor_done(proactor_, batch);
 }
 
-void Network::serve() { serve(pn_proactor_wait(proactor_)); }
+void Network::serve() {
+    serve(pn_proactor_wait(proactor_));
+}
 
 void Network::set_timeout(double seconds) {
     lws_proton_set_timeout(proactor_, static_cast<pn_millis_t>(seconds * 1000));

@@ -11,8 +11,8 @@
 
 namespace amqp_load {
 
-// Connections of both kinds, of TCP by Proton and of WebSocket by lws, on a proactor that the calling
-// thread serves: their events are all the same to who hears of them.
+// Connections of both kinds, of TCP by Proton and of WebSocket by lws, on a proactor that the
+// calling thread serves: their events are all the same to who hears of them.
 class Network {
 public:
     // `handle` gets them, and the proactor's own. It throws nothing.

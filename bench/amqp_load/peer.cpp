@@ -207,6 +207,8 @@ void Receiver::go_on(pn_link_t *link, pn_delivery_t *) {
         give_credit(link);
 }
 
-void Idle::opened(pn_session_t *) { load_.ready(); }
+void Idle::opened(pn_session_t *) {
+    load_.ready();
+}
 
 }  // namespace amqp_load

@@ -81,8 +81,7 @@ class AmqpLoad(unittest.TestCase):
 
     def test_the_other_side_may_be_another_program(self):
         def python(what, broker):
-            run(sys.executable, PROTON_PEER, what, broker.tcp.removeprefix("amqp://"), "q", 200, 10,
-                "false")
+            run(sys.executable, PROTON_PEER, what, broker.tcp, "q", 200, 10, "false")
 
         with Broker() as broker:
             mixed = ["--queue", "q", "--size", "mixed"]
@@ -93,12 +92,15 @@ class AmqpLoad(unittest.TestCase):
 
     def test_what_is_not_due_is_noticed(self):
         for sent, due, words in (
-                ([], [], "message 3 is due, and 0 has come"),
-                (["--size", 10], ["--size", 11], "message 0 has 10 bytes, not 11")):
-            with self.subTest(words=words), Broker() as broker:
-                for _ in range(2):
-                    load(broker.ws, "--send", *sent, messages=3)
-                self.wrong(words, broker.tcp, "--receive", "--messages", 4, *due)
+                ([], [], "message 3 is due, and '0' has come"),
+                (["--size", 10], ["--size", 11], "message 0 has 10 bytes, not 11"),
+                # It ends while the last is still coming.
+                (["--size", 10000], ["--size", 0], "message 0 has 10000 bytes, not 0")):
+            for way in ("tcp", "ws"):
+                with self.subTest(words=words, way=way), Broker() as broker:
+                    for _ in range(2):
+                        load(broker.ws, "--send", *sent, messages=3)
+                    self.wrong(words, getattr(broker, way), "--receive", "--messages", 4, *due)
 
     def test_messages_that_the_broker_refuses_are_told(self):
         too_long = ["--send", "--messages", 1001, "--largest", 100_000]

@@ -175,6 +175,29 @@ void a_close_is_answered() {
     }
 }
 
+void a_client_may_close_in_the_middle_of_a_frame() {
+    for (const Variant &variant : kVariants) {
+        Scene scene(variant);
+        Sender sender{random_bytes(60000), 60000};
+        int received = 0;
+        scene.client.on = [&](lws *wsi, lws_callback_reasons reason, void *, size_t) {
+            if (reason == LWS_CALLBACK_CLIENT_ESTABLISHED)
+                lws_callback_on_writable(wsi);
+            if (reason == LWS_CALLBACK_CLIENT_RECEIVE) {
+                received++;
+                lws_close_reason(wsi, LWS_CLOSE_STATUS_NORMAL, nullptr, 0);
+                return -1;
+            }
+            return reason == LWS_CALLBACK_CLIENT_WRITEABLE ? sender.write(wsi) : 0;
+        };
+        scene.connect();
+        scene.context.serve_until("the close", [&] { return scene.client.ended(); });
+        CHECK_EQ(received, 1);
+        scene.context.serve_until("the end of the connections",
+                                  [&] { return scene.context.stats().connections == 0; });
+    }
+}
+
 void a_server_that_refuses_to_upgrade_is_named() {
     Scene scene({false, false});
     CHECK(scene.context.connect(scene.client, scene.server.port, [](lws_client_connect_info &info) {
@@ -215,6 +238,7 @@ int main() {
         E2E_TEST(many_small_messages_come_back),
         E2E_TEST(an_echo_that_is_not_read_stops_the_sender),
         E2E_TEST(a_close_is_answered),
+        E2E_TEST(a_client_may_close_in_the_middle_of_a_frame),
         E2E_TEST(a_server_that_refuses_to_upgrade_is_named),
         E2E_TEST(many_clients_at_once_are_echoed),
     };
