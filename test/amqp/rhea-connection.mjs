@@ -18,8 +18,15 @@ export function connectTo(url, { headers = {}, ca = undefined, ...options } = {}
     options.connection_details = () => ({
       host, port, connect: (...how) => (client.socket = connectSocket(...how)),
     });
-    // rhea is not told by a socket that this end destroys, and would write to it for ever.
-    client.cut = () => client.socket.resetAndDestroy().emit('end');
+    client.cut = () => {
+      const { socket } = client;
+      if (socket.destroyed) return;
+      // A reset of one that has been shut down leaves its handle open, and Node.js running.
+      if (socket.writableEnded) socket.destroy();
+      else socket.resetAndDestroy();
+      // rhea is not told by a socket that this end destroys, and would write to it for ever.
+      socket.emit('end');
+    };
   } else {
     const connect = rhea.websocket_connect(function KeepIt(...how) {
       const socket = new WebSocket(...how);
