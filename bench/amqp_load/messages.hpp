@@ -19,7 +19,7 @@ public:
 
     size_t size_of(uint64_t number) const;
     // Valid until the next call.
-    const std::string &encoded(uint64_t number);
+    std::string_view encoded(uint64_t number);
     // Throws a std::runtime_error unless these bytes are message `number`.
     void check(uint64_t number, std::string_view bytes);
 
