@@ -80,8 +80,8 @@ main(int argc, char **argv)
 	int n;
 
 	n = parse_option_table(argc, argv, "Queues AMQP messages, and serves "
-				 "the mirror demo of libwebsockets, on 127.0.0.1.",
-				 options, LWS_ARRAY_SIZE(options));
+			       "the mirror demo of libwebsockets, on 127.0.0.1.",
+			       options, LWS_ARRAY_SIZE(options));
 	if (n >= 0)
 		return n;
 

@@ -263,8 +263,8 @@ main(int argc, char **argv)
 	int n;
 
 	n = parse_option_table(argc, argv, "Echoes AMQP messages, and serves a "
-				 "page and a WebSocket echo, on 127.0.0.1.",
-				 options, LWS_ARRAY_SIZE(options));
+			       "page and a WebSocket echo, on 127.0.0.1.",
+			       options, LWS_ARRAY_SIZE(options));
 	if (n >= 0)
 		return n;
 

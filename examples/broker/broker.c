@@ -148,7 +148,7 @@ main(int argc, char **argv)
 	int n;
 
 	n = parse_option_table(argc, argv, "An AMQP 1.0 broker in memory, on "
-				 "127.0.0.1.", options, LWS_ARRAY_SIZE(options));
+			       "127.0.0.1.", options, LWS_ARRAY_SIZE(options));
 	if (n >= 0)
 		return n;
 	if (options[QUEUE_KIB].value <= options[MESSAGE_KIB].value) {

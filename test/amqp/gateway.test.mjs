@@ -13,9 +13,9 @@ import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 
-import rhea from 'rhea';
 import { WebSocket } from 'ws';
 
+import { close, connectTo, opened } from './rhea-connection.mjs';
 import { Server } from './server.mjs';
 
 const { LWS_PROTON_AMQP_ECHO, LWS_PROTON_GATEWAY, LWS_PROTON_TLS_DIR } = process.env;
@@ -36,19 +36,7 @@ async function nobody() {
   return `amqp://127.0.0.1:${port}`;
 }
 
-// An AMQP connection that is open.
-async function open(gateway, headers = {}) {
-  const connect = rhea.websocket_connect(WebSocket);
-  const connection = rhea.create_container().connect(
-    { connection_details: connect(gateway.url, ['amqp'], { headers }), reconnect: false });
-  await once(connection, 'connection_open');
-  return connection;
-}
-
-async function close(connection) {
-  connection.close();
-  await once(connection, 'connection_close');
-}
+const open = (gateway, headers = {}) => opened(connectTo(gateway.url, { headers }));
 
 async function statusOf(gateway, headers = {}, subprotocols = ['amqp']) {
   const socket = new WebSocket(gateway.url, subprotocols, { headers });

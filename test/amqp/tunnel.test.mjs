@@ -90,7 +90,7 @@ test('bytes go through as they are, and a broker may die meanwhile', async (t) =
     brokers.flatMap(({ port }) => ['--broker', `amqp://127.0.0.1:${port}`]));
   const doomed = brokers[0];
   const ends = [];
-  let back = 0, again = null, onHalf;
+  let back = 0, onHalf;
   const half = new Promise((resolve) => (onHalf = resolve));
   const all = Promise.all(Array.from({ length: CONNECTIONS }, (_, seed) =>
     flow(gateway.url, seed, EACH, {
@@ -104,7 +104,7 @@ test('bytes go through as they are, and a broker may die meanwhile', async (t) =
   await Promise.race([half, all]);
   const had = doomed.accepted;
   await doomed.kill();
-  again = await startEcho(t, doomed.port);
+  const again = await startEcho(t, doomed.port);
   await all;
   assert.equal(back, EACH * CONNECTIONS);
   assert.ok(ends.length > 0 && ends.length <= had, `${ends.length} of ${had}`);

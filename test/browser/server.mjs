@@ -35,7 +35,7 @@ export class Server {
   }
 
   constructor(program, args, env) {
-    this.#child = spawn(program, args.map(String),
+    this.#child = spawn(program, args,
       { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     this.#child.stdout.setEncoding('utf8').on('data', (text) => (this.#out += text));
     this.#child.stderr.setEncoding('utf8').on('data', (text) => (this.#log += text));
@@ -56,10 +56,6 @@ export class Server {
       .exec(this.#out);
     assert.ok(match, `not a ready line: ${this.#out}`);
     [, this.url, this.amqp, this.status] = match;
-  }
-
-  get pid() {
-    return this.#child.pid;
   }
 
   async stopsCleanly() {
