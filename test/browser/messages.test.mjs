@@ -67,11 +67,17 @@ function chromiumPeer(what, url, queue, count, { credit = 100, settled = false }
     await page.context().close();
   });
   done.catch(() => {});
-  return {
-    done,
-    stop: async () => (await opened).evaluate(() => window.it.stop()),
-    goOn: async () => (await opened).evaluate(() => window.it.goOn()),
+  // What it sends or receives with may not be there yet, and be gone: then it matters how it ended.
+  const tell = async (what) => {
+    const page = await opened;
+    try {
+      await page.waitForFunction(() => window.it);
+      await page.evaluate((how) => window.it[how](), what);
+    } catch {
+      await done;
+    }
   };
+  return { done, stop: () => tell('stop'), goOn: () => tell('goOn') };
 }
 
 testMessages({ 'rhea in Chromium': chromiumPeer });
