@@ -35,12 +35,16 @@ export class Server {
   }
 
   constructor(program, args, env) {
-    this.#child = spawn(program, args,
+    this.#child = spawn(program, args.map(String),
       { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
     this.#child.stdout.setEncoding('utf8').on('data', (text) => (this.#out += text));
     this.#child.stderr.setEncoding('utf8').on('data', (text) => (this.#log += text));
     this.#ended = once(this.#child, 'close');
     this.#ended.catch(() => {}); // whoever awaits it hears of it
+  }
+
+  get pid() {
+    return this.#child.pid;
   }
 
   async #readReadyLine() {

@@ -113,6 +113,45 @@ void many_small_messages_come_back() {
     check_echo(numbered_stream::text(0, 100 * 1000), 10);
 }
 
+// Each length of the header, and around what fits into the buffers of client and server.
+void messages_of_all_lengths_come_back() {
+    for (const Variant &variant : kVariants) {
+        Scene scene(variant);
+        Client &client = scene.client;
+        std::vector<size_t> lengths;
+        for (size_t length = 1; length < 300; length++)
+            lengths.push_back(length);
+        for (const size_t around : {1024, 4096, 65536})
+            for (size_t length = around - 20; length < around + 20; length++)
+                lengths.push_back(length);
+        size_t sent = 0, came = 0;
+        std::string message;
+        client.on = [&](lws *wsi, lws_callback_reasons reason, void *in, size_t size) {
+            if (reason == LWS_CALLBACK_CLIENT_ESTABLISHED)
+                lws_callback_on_writable(wsi);
+            if (reason == LWS_CALLBACK_CLIENT_WRITEABLE && sent < lengths.size()) {
+                Sender sender{numbered_stream::text(sent, lengths[sent]), lengths[sent]};
+                sent++;
+                return sender.write(wsi);
+            }
+            if (reason == LWS_CALLBACK_CLIENT_RECEIVE) {
+                message.append(static_cast<char *>(in), size);
+                if (!lws_is_final_fragment(wsi))
+                    return 0;
+                CHECK(message == numbered_stream::text(came, lengths[came]));
+                message.clear();
+                came++;
+            }
+            return 0;
+        };
+        scene.connect();
+        scene.context.serve_until("all messages",
+                                  [&] { return came == lengths.size() || client.ended(); });
+        CHECK_EQ(client.error(), "");
+        CHECK_EQ(came, lengths.size());
+    }
+}
+
 void an_echo_that_is_not_read_stops_the_sender() {
     for (const bool tls : {false, true}) {
         Scene scene({tls, false});
@@ -236,6 +275,7 @@ int main() {
         E2E_TEST(what_is_sent_comes_back),
         E2E_TEST(what_cannot_be_compressed_comes_back),
         E2E_TEST(many_small_messages_come_back),
+        E2E_TEST(messages_of_all_lengths_come_back),
         E2E_TEST(an_echo_that_is_not_read_stops_the_sender),
         E2E_TEST(a_close_is_answered),
         E2E_TEST(a_client_may_close_in_the_middle_of_a_frame),

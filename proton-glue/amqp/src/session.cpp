@@ -109,6 +109,12 @@ int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
     if (state_ == State::closing)
         return 0;
     engine_.receive(bytes, size);
+    // Mostly more of the message is there, and all of it gets one answer.
+    if (lws_remaining_packet_payload(wsi_) && !engine_.failed() && !choked()) {
+        unread_ += size;
+        lws_callback_on_writable(wsi_);
+        return 0;
+    }
     pump();
     if (!engine_.output().size)
         unread_ = 0;
@@ -123,10 +129,9 @@ int Session::writable() noexcept {
     pump();
     pn_bytes_t out;
     while (state_ != State::closing && (out = engine_.output()).size) {
-        const size_t room = writable_now();
-        if (lws_send_pipe_choked(wsi_) || room <= kAround)
+        if (choked())
             break;
-        if (!write(out, room - kAround))
+        if (!write(out, writable_now() - kAround))
             return -1;
         pump();
         if (piece_)
@@ -211,6 +216,10 @@ void Session::pump() noexcept {
 size_t Session::writable_now() const noexcept {
     const lws_fileofs_t room = lws_get_peer_write_allowance(wsi_);
     return room < 0 ? LWS_PROTON_AMQP_PIECE : static_cast<size_t>(room);
+}
+
+bool Session::choked() const noexcept {
+    return lws_send_pipe_choked(wsi_) || writable_now() <= kAround;
 }
 
 bool Session::write(pn_bytes_t out, size_t room) noexcept {

@@ -72,6 +72,7 @@ private:
 
     void on(Event event) noexcept;
     void pump() noexcept;
+    bool choked() const noexcept;
     size_t writable_now() const noexcept;
     bool write(pn_bytes_t out, size_t room) noexcept;
     void read(bool on) noexcept;
