@@ -5,27 +5,16 @@
 import { once } from 'node:events';
 
 import rhea from 'rhea';
-import { WebSocket } from 'ws';
+
+import { close, connectTo, opened } from './rhea-connection.mjs';
 
 const CREDIT = 1000;
 const UNSETTLED = 500;
 
-function connect(broker, way) {
-  const { port } = new URL(broker.urls.tcp);
-  const how = way === 'tcp' ? { host: 'localhost', port } :
-    { connection_details: rhea.websocket_connect(WebSocket)(broker.urls.ws, ['amqp']) };
-  return rhea.create_container().connect({ ...how, reconnect: false });
-}
-
 // Messages a second.
 export async function rheaLoad(broker, way, { messages, size }) {
-  const connection = connect(broker, way);
-  const failed = new Promise((_, reject) => {
-    for (const event of ['connection_error', 'disconnected', 'sender_error', 'receiver_error',
-      'rejected', 'released'])
-      connection.on(event, () => reject(new Error(`rhea over ${way}: ${event}`)));
-  });
-  failed.catch(() => {});
+  const client = await opened(connectTo(broker.urls[way]));
+  const { connection, failed } = client;
   const receiver = connection.open_receiver({ source: 'rhea', credit_window: CREDIT });
   const sender = connection.open_sender('rhea');
   await Promise.race([once(sender, 'sendable'), failed]);
@@ -33,7 +22,7 @@ export async function rheaLoad(broker, way, { messages, size }) {
   const body = rhea.message.data_section(Buffer.alloc(size, 1));
   let sent = 0, accepted = 0, received = 0;
   const begun = performance.now();
-  await Promise.race([failed, new Promise((resolve) => {
+  await Promise.race([failed, new Promise((resolve, reject) => {
     const end = () => accepted === messages && received === messages && resolve();
     const send = () => {
       for (; sent < messages && sent - accepted < UNSETTLED && sender.sendable(); sent += 1)
@@ -45,6 +34,7 @@ export async function rheaLoad(broker, way, { messages, size }) {
       send();
       end();
     });
+    for (const event of ['released', 'rejected']) sender.on(event, () => reject(new Error(event)));
     receiver.on('message', () => {
       received += 1;
       end();
@@ -52,7 +42,6 @@ export async function rheaLoad(broker, way, { messages, size }) {
     send();
   })]);
   const seconds = (performance.now() - begun) / 1000;
-  connection.close();
-  await Promise.race([once(connection, 'connection_close'), failed]);
+  await close(client);
   return messages / seconds;
 }
