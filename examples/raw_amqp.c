@@ -63,14 +63,13 @@ other_link(pn_link_t *link)
 static void
 pass_on(pn_link_t *from, pn_link_t *to)
 {
-	pn_session_t *session = pn_link_session(to);
 	char bytes[1024];
 	pn_delivery_t *d;
 	ssize_t n;
 	int credit;
 
 	while ((d = pn_link_current(from)) && pn_link_credit(to) > 0 &&
-	       pn_session_outgoing_bytes(session) < SESSION_MOST) {
+	       !has_enough(to, SESSION_MOST)) {
 		if (pn_delivery_aborted(d)) {
 			pn_delivery_settle(d);
 			continue;

@@ -121,10 +121,13 @@ test('a full queue has the page wait for credit', async (t) => {
   const page = await open(broker, { viewport: PHONE });
   await send(page, 400, { text: 'žluť', size: 1000 });
   await untilText(page, '#sent', /wait for credit$/);
+  await send(page, 5, { text: 'after them' });
   await receive(page, { credit: 10 });
-  await untilText(page, '#sent', /^400 sent, 400 accepted$/);
-  await untilText(page, '#received', /^400 received$/);
-  assert.match(await page.locator('#messages li').first().textContent(), /^žluť\.{100,}…$/);
+  await untilText(page, '#sent', /^405 sent, 405 accepted$/);
+  await untilText(page, '#received', /^405 received$/);
+  const shown = await page.locator('#messages li').allTextContents();
+  for (const [i, text] of shown.entries())
+    assert.match(text, i < 5 ? /^after them$/ : /^žluť\.{100,}…$/);
   await close(page);
   await broker.stopsCleanly();
 });

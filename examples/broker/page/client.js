@@ -13,9 +13,8 @@ export class Client {
   #changed;
   #sender = null;
   #receiver = null;
-  #left = 0; // to be sent still
+  #toSend = []; // messages, and how many of each are left
   #onTheirWay = 0;
-  #message = null;
   numbers = { sent: 0, accepted: 0, refused: 0, received: 0 };
   state = 'connecting';
   trouble = ''; // of a link
@@ -27,7 +26,10 @@ export class Client {
     const connect = rhea.websocket_connect(WebSocket);
     this.#connection = container.connect({ connection_details: connect(url, ['amqp']) });
     this.#connection.on('connection_open', () => this.#tell('connected over WebSocket'));
-    this.#connection.on('disconnected', () => this.#tell('not connected; trying again'));
+    this.#connection.on('disconnected', () => {
+      this.#onTheirWay = 0; // nobody says any more what became of them
+      this.#tell('not connected; trying again');
+    });
     for (const event of ['connection_error', 'error'])
       this.#connection.on(event, () => {}); // 'disconnected' follows
     for (const end of ['sender', 'receiver'])
@@ -44,7 +46,7 @@ export class Client {
 
   // How many wait for others to be accepted, or for credit.
   get waiting() {
-    return this.#left;
+    return this.#toSend.reduce((sum, { left }) => sum + left, 0);
   }
 
   get receiving() {
@@ -75,15 +77,15 @@ export class Client {
   // The text, with dots up to so many bytes, so many times.
   send(text, size, count) {
     const missing = size - encoder.encode(text).length;
-    this.#message = { body: text + '.'.repeat(Math.max(missing, 0)) };
-    this.#left += count;
+    this.#toSend.push({ message: { body: text + '.'.repeat(Math.max(missing, 0)) }, left: count });
     this.#go();
   }
 
   #go() {
-    for (; this.#left > 0 && this.#onTheirWay < MOST_ON_THEIR_WAY && this.#sender.sendable();
-      --this.#left) {
-      this.#sender.send(this.#message);
+    while (this.#toSend.length && this.#onTheirWay < MOST_ON_THEIR_WAY && this.#sender.sendable()) {
+      const [first] = this.#toSend;
+      this.#sender.send(first.message);
+      if (--first.left === 0) this.#toSend.shift();
       ++this.numbers.sent;
       ++this.#onTheirWay;
     }
@@ -91,7 +93,7 @@ export class Client {
   }
 
   stopSending() {
-    this.#left = 0;
+    this.#toSend = [];
     this.#changed();
   }
 
