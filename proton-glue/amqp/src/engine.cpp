@@ -91,11 +91,10 @@ void Engine::end_of_input() noexcept {
     dispatch();
 }
 
-pn_bytes_t Engine::output() noexcept {
+void Engine::make_output() noexcept {
     // Asked again while its buffer is full, the driver would double it.
     if (!unsent_)
         unsent_ = pn_connection_driver_write_buffer(&driver_).size;
-    return unsent_ ? pn_bytes(unsent_, pn_transport_head(driver_.transport)) : pn_bytes_null;
 }
 
 void Engine::sent(size_t size) noexcept {

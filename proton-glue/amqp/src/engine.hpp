@@ -40,8 +40,12 @@ public:
     // Nothing more will be. If the peer has not closed the connection by then, that is an error.
     void end_of_input() noexcept;
 
-    // What is to be sent next. It stays until it is sent(), and no more is made meanwhile.
-    pn_bytes_t output() noexcept;
+    // Has the driver make what is to be sent next, unless some of the last is unsent.
+    void make_output() noexcept;
+    // What was made, until it is sent().
+    pn_bytes_t output() const noexcept {
+        return unsent_ ? pn_bytes(unsent_, pn_transport_head(driver_.transport)) : pn_bytes_null;
+    }
     void sent(size_t size) noexcept;
     // Nothing more can be.
     void end_of_output() noexcept;

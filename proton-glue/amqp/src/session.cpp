@@ -201,7 +201,7 @@ void Session::pump() noexcept {
     int64_t next;
     do {
         next = engine_.tick(now_ms());
-        engine_.output();
+        engine_.make_output();
     } while (engine_.dispatch());
     if (engine_.input_ended() && engine_.output_ended())
         on(Event::ended);
