@@ -7,6 +7,7 @@
  * Include it once a program, after program.h.
  */
 
+#include <assert.h>
 #include <getopt.h>
 
 #define MOST_OPTIONS	8
@@ -55,6 +56,7 @@ parse_option_table(int argc, char **argv, const char *about,
 	struct option options[MOST_OPTIONS + 2] = { { NULL, 0, NULL, 0 } };
 	int n;
 
+	assert(count <= MOST_OPTIONS);
 	for (n = 0; n < count; n++) {
 		options[n].name = o[n].name;
 		options[n].has_arg = required_argument;

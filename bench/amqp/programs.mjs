@@ -10,33 +10,38 @@ import { createInterface } from 'node:readline';
 // scripts/bench-amqp has this process on the load's.
 const BROKER_CPU = 0, LOAD_CPU = 1;
 
-// None outlives a measurement that fails.
+// None outlives a measurement that fails, or that is told to end.
 const children = new Set();
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
+function start(cpu, ...command) {
+  const child = spawn('taskset', ['-c', cpu, ...command].map(String),
+    { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.add(child);
+  child.on('exit', () => children.delete(child));
+  return child;
+}
 
 // A program that says one line once it is ready, and ends when it is told to.
 class Program {
   static async start(cpu, ...command) {
-    const child = spawn('taskset', ['-c', cpu, ...command.map(String)],
-      { stdio: ['ignore', 'pipe', 'inherit'] });
-    children.add(child);
-    child.on('exit', () => children.delete(child));
+    const child = start(cpu, ...command), ended = once(child, 'exit');
     const lines = createInterface({ input: child.stdout });
     const [line] = await Promise.race([
       once(lines, 'line'),
-      once(child, 'exit').then(([status]) => {
+      ended.then(([status]) => {
         throw new Error(`${command[0]} ended with ${status} before it was ready`);
       }),
     ]);
     const program = new this();
-    Object.assign(program, { child, line });
+    Object.assign(program, { child, ended, line });
     return program;
   }
 
   async stop() {
-    const end = once(this.child, 'exit');
     this.child.kill('SIGTERM');
-    const [status] = await end;
+    const [status] = await this.ended;
     if (status !== 0) throw new Error(`${this.child.spawnargs[3]} ended with ${status}`);
   }
 }
@@ -73,9 +78,8 @@ export class IdleConnections {
 
 // What amqp-load tells of a run of so many messages.
 export async function amqpLoad(programs, broker, way, { messages, size }) {
-  const child = spawn('taskset', ['-c', LOAD_CPU, `${programs}/amqp-load`,
-    '--url', broker.urls[way], '--messages', messages, '--size', size,
-    '--server-pid', broker.child.pid].map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = start(LOAD_CPU, `${programs}/amqp-load`, '--url', broker.urls[way],
+    '--messages', messages, '--size', size, '--server-pid', broker.child.pid);
   let out = '';
   child.stdout.setEncoding('utf8').on('data', (text) => (out += text));
   const [status] = await once(child, 'close');

@@ -93,7 +93,8 @@ void Load::handle_own(pn_event_t *event) {
         break;
     case PN_PROACTOR_TIMEOUT:
         given_up_ = failed();
-        if (progress_ == progress_seen_ && !(options_.idle && ready_ == peers_.size()))
+        if (progress_ == progress_seen_ &&
+            (ending_ || !options_.idle || ready_ < peers_.size()))
             throw std::runtime_error("no progress any more");
         progress_seen_ = progress_;
         network_.set_timeout(options_.patience);

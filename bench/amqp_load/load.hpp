@@ -28,7 +28,10 @@ public:
     void ready();
     void progress() { progress_++; }
     void finished();
-    void ended() { ended_++; }
+    void ended() {
+        ended_++;
+        progress();
+    }
     // They are to finish; they are to go at once.
     bool ending() const { return ending_; }
     bool failed() const { return !error_.empty(); }

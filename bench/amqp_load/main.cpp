@@ -16,6 +16,19 @@ namespace {
 
 amqp_load::Load *interrupted;
 
+// While there is one, SIGINT and SIGTERM interrupt the load; from then on they are ignored.
+struct Interruptible {
+    explicit Interruptible(amqp_load::Load &load) {
+        interrupted = &load;
+        on_signals([](int) { interrupted->interrupt(); });
+    }
+    ~Interruptible() { on_signals(SIG_IGN); }
+    static void on_signals(void (*handler)(int)) {
+        for (const int number : {SIGINT, SIGTERM})
+            std::signal(number, handler);
+    }
+};
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -23,13 +36,8 @@ int main(int argc, char **argv) {
     try {
         ws_load::allow_descriptors(options.idle);
         amqp_load::Load load(options);
-        interrupted = &load;
-        for (const int number : {SIGINT, SIGTERM})
-            std::signal(number, [](int) { interrupted->interrupt(); });
+        const Interruptible interruptible(load);
         load.run();
-        // It may come when the load is gone.
-        for (const int number : {SIGINT, SIGTERM})
-            std::signal(number, SIG_IGN);
     } catch (const std::exception &error) {
         std::cerr << "amqp-load: " << error.what() << std::endl;
         return 1;

@@ -3,7 +3,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <charconv>
 #include <cstdlib>
+#include <system_error>
 
 namespace amqp_load {
 
@@ -12,6 +14,14 @@ namespace {
 constexpr int kBadUsage = 2;
 constexpr double kLargest = 1e8;
 constexpr const char *kMixed = "mixed";
+
+std::string fault_of_size(const std::string &size) {
+    const char *end = size.data() + size.size();
+    unsigned long bytes = 0;
+    const auto [at, error] = std::from_chars(size.data(), end, bytes);
+    const bool number = error == std::errc() && at == end && bytes <= kLargest;
+    return number || size == kMixed ? "" : "neither mixed nor 0 to 100000000: " + size;
+}
 
 }  // namespace
 
@@ -36,7 +46,7 @@ Options parse_options(int argc, char **argv) {
     app.add_option("--messages", o.messages, "how many")->check(most(1e12))->capture_default_str();
     app.add_option("--size", size,
                    "bytes of a message, or mixed: up to 10 KB, and 1 MB each hundredth")
-        ->check(CLI::Range(0.0, kLargest) | CLI::IsMember({kMixed}))
+        ->check(fault_of_size)
         ->capture_default_str();
     app.add_option("--largest", o.largest, "each thousandth message has so many bytes")
         ->check(most(kLargest));

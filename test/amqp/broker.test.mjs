@@ -3,44 +3,33 @@
 //
 //   LWS_PROTON_BROKER         the broker
 //   LWS_PROTON_PEER           for peers.mjs
+//   LWS_PROTON_TLS_DIR        cert.pem and key.pem
 //   LWS_PROTON_TEST_THREADS   threads, instead of 1
 //   LWS_PROTON_SANITIZED      set: fewer messages
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { WebSocket } from 'ws';
 
+import { numbersOf, startBroker as start, until, urlOf } from './broker.mjs';
 import { receiving, sending } from './conversation.mjs';
 import { protonPeer } from './peers.mjs';
 import { close, connectTo, opened } from './rhea-connection.mjs';
-import { Server } from './server.mjs';
 
-const { LWS_PROTON_BROKER, LWS_PROTON_TEST_THREADS = '1', LWS_PROTON_SANITIZED } = process.env;
+const { LWS_PROTON_BROKER, LWS_PROTON_TLS_DIR, LWS_PROTON_TEST_THREADS = '1', LWS_PROTON_SANITIZED } =
+  process.env;
 const MANY = LWS_PROTON_SANITIZED ? 200 : 2000;
 const KIB = 1024;
-const PORTS = { ports: ['--amqp-port', '0', '--http-port', '0'] };
 const TOO_LONG = 'amqp:link:message-size-exceeded';
 
-const startBroker = (t, ...args) =>
-  Server.start(t, LWS_PROTON_BROKER, ['--threads', LWS_PROTON_TEST_THREADS, ...args], PORTS);
-
-// A WebSocket's port is the page's.
-const urlOf = (way, broker) => way === 'ws' ? broker.url.replace(/^http/, 'ws') : broker.amqp;
-const connect = (way, broker, headers = {}) => connectTo(urlOf(way, broker), { headers });
-
-async function numbersOf(broker, name) {
-  const { queues } = await (await fetch(new URL('queues', broker.url))).json();
-  return queues.find((queue) => queue.name === name);
-}
-
-// For what nothing announces.
-async function until(condition) {
-  while (!await condition()) await sleep(20);
-}
+const startBroker = (t, ...args) => start(t, '--threads', LWS_PROTON_TEST_THREADS, ...args);
+const connect = (way, broker, options = {}) => connectTo(urlOf(way, broker), options);
 
 for (const [from, to] of [['ws', 'tcp'], ['tcp', 'ws'], ['ws', 'ws']])
   for (const [credit, settled] of [[1, false], [1000, false], [1000, true]])
@@ -188,20 +177,26 @@ test('a settled receiver that does not read is not buffered for without end', as
   await broker.stopsCleanly();
 });
 
-test('only pages of this machine may connect', async (t) => {
-  const broker = await startBroker(t);
-  const port = new URL(broker.url).port;
-  for (const origin of ['http://evil.example', 'http://localhost.evil.example', 'null']) {
-    const socket = new WebSocket(urlOf('ws', broker), ['amqp'], { origin });
-    const [, response] = await once(socket, 'unexpected-response');
-    response.resume();
-    assert.equal(response.statusCode, 403, origin);
-  }
-  for (const host of ['localhost', '127.0.0.1']) {
-    await close(await opened(connect('ws', broker, { Origin: `http://${host}:${port}` })));
-  }
-  await broker.stopsCleanly();
-});
+for (const scheme of ['http', 'https'])
+  test(`only pages of this machine may connect, by ${scheme}`, async (t) => {
+    const file = path.join(LWS_PROTON_TLS_DIR, 'cert.pem'), ca = readFileSync(file);
+    const broker = await startBroker(t, ...(scheme === 'https' ?
+      ['--tls-cert', file, '--tls-key', path.join(LWS_PROTON_TLS_DIR, 'key.pem')] : []));
+    const { port, protocol } = new URL(broker.url);
+    assert.equal(protocol, `${scheme}:`);
+    for (const host of ['evil.example', 'localhost.evil.example', null]) {
+      const origin = host ? `${scheme}://${host}` : 'null';
+      const socket = new WebSocket(urlOf('ws', broker), ['amqp'], { origin, ca });
+      const [, response] = await once(socket, 'unexpected-response');
+      response.resume();
+      assert.equal(response.statusCode, 403, origin);
+    }
+    for (const host of ['localhost', '127.0.0.1']) {
+      const headers = { Origin: `${scheme}://${host}:${port}` };
+      await close(await opened(connect('ws', broker, { headers, ca })));
+    }
+    await broker.stopsCleanly();
+  });
 
 test('queues are told of by name, and no more are made than may be', async (t) => {
   const broker = await startBroker(t, '--queues', '2');
@@ -268,6 +263,8 @@ test('what cannot work is one clear line', async (t) => {
     [['--http-port', 'x'], '--http-port wants a number'],
     [['--threads', '0'], '--threads wants a number'],
     [['--queue-kib', '64', '--message-kib', '64'], '--queue-kib wants more than --message-kib'],
+    [['--tls-cert', '/nowhere', '--tls-key', '/nowhere'], '/nowhere'],
+    [['--tls-cert', path.join(LWS_PROTON_TLS_DIR, 'cert.pem')], '--tls-key'],
     [['--no-such-option'], 'no-such-option'],
     [['more'], "unexpected argument 'more'"],
   ]) {

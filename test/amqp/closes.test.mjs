@@ -1,22 +1,22 @@
 // Connections that are lost at every stage, five at a time, over WebSocket and TCP, while others
 // exchange messages; and a broker that is told to stop in the midst of that.
 //
-//   LWS_PROTON_BROKER         the broker
+//   LWS_PROTON_BROKER         for broker.mjs
 //   LWS_PROTON_GATEWAY        set: the gateway, which WebSockets go through
 //   LWS_PROTON_TEST_THREADS   threads, instead of 1
 //   LWS_PROTON_TEST_SECONDS   for so long each, instead of 3
 
-import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { startBroker, until, urlOf } from './broker.mjs';
 import { receiving, sending } from './conversation.mjs';
 import { close, connectTo, opened } from './rhea-connection.mjs';
 import { Server } from './server.mjs';
 
-const { LWS_PROTON_BROKER, LWS_PROTON_GATEWAY, LWS_PROTON_TEST_THREADS = '1',
+const { LWS_PROTON_GATEWAY, LWS_PROTON_TEST_THREADS = '1',
   LWS_PROTON_TEST_SECONDS = '3' } = process.env;
 const THREADS = ['--threads', LWS_PROTON_TEST_THREADS];
 const AT_A_TIME = 5;
@@ -24,11 +24,8 @@ const ROUND = 100;
 
 // A broker, and where it is reached over TCP and WebSocket.
 async function startSite(t) {
-  const broker = await Server.start(t, LWS_PROTON_BROKER,
-    [...THREADS, '--message-kib', '2048', '--queue-kib', '8192'],
-    { ports: ['--amqp-port', '0', '--http-port', '0'] });
-  if (!LWS_PROTON_GATEWAY)
-    return { broker, urls: { tcp: broker.amqp, ws: broker.url.replace(/^http/, 'ws') } };
+  const broker = await startBroker(t, ...THREADS, '--message-kib', '2048', '--queue-kib', '8192');
+  if (!LWS_PROTON_GATEWAY) return { broker, urls: { tcp: broker.amqp, ws: urlOf('ws', broker) } };
   const gateway =
     await Server.start(t, LWS_PROTON_GATEWAY, [...THREADS, '--broker', broker.amqp]);
   return { broker, gateway, urls: { tcp: broker.amqp, ws: gateway.url } };
@@ -48,7 +45,10 @@ const STAGES = [
   async function loaded(client) {
     const receiver =
       client.connection.open_receiver({ source: 'loaded', credit_window: 1000, autoaccept: false });
-    for (let i = 0; i < 20 && !client.isGone; i += 1) await client.reached(receiver, 'message');
+    const some = new EventEmitter();
+    let count = 0;
+    receiver.on('message', () => (count += 1) === 20 && some.emit('come'));
+    await client.reached(some, 'come');
   },
   async function unread({ connection, socket, reached }) {
     const receiver =
@@ -94,8 +94,7 @@ async function lose(url, stage) {
   const client = connectTo(url);
   // A broker that stops closes it, which is no failure.
   const closed = new Promise((resolve) => client.connection.on('connection_close', resolve));
-  const gone = Promise.race([closed, client.failed.catch(() => {})])
-    .then(() => (client.isGone = true));
+  const gone = Promise.race([closed, client.failed.catch(() => {})]);
   client.reached = (emitter, event) => Promise.race([once(emitter, event).catch(() => {}), gone]);
   await stage(client);
   client.cut();
@@ -140,31 +139,36 @@ function exchange(urls, from, to, queue) {
   return it;
 }
 
-// All of it at once; what is to be `over` in the end.
-async function bustle(urls) {
+// All of it at once; what is to be `over` in the end, and is when test `t` ends.
+async function bustle(t, urls) {
   const filler = await opened(connectTo(urls.tcp)), drain = await opened(connectTo(urls.ws));
   const full = sending(filler, 'loaded', Infinity, { size: 10_000 });
-  await once(full.sender, 'accepted');
+  await Promise.race([once(full.sender, 'accepted'), filler.failed]);
   drain.connection.open_receiver({ source: 'trash', credit_window: 10 });
-  return {
-    vandals: vandalise(urls),
-    exchanges: [exchange(urls, 'ws', 'tcp', 'a'), exchange(urls, 'tcp', 'ws', 'b')],
-    others: [filler, drain],
+  const vandals = vandalise(urls);
+  const exchanges = [exchange(urls, 'ws', 'tcp', 'a'), exchange(urls, 'tcp', 'ws', 'b')];
+  const cutAll = () => {
+    for (const client of [...exchanges.flatMap(({ clients }) => clients), filler, drain]) client.cut();
   };
+  t.after(() => {
+    for (const one of [vandals, ...exchanges]) one.over = true;
+    cutAll();
+  });
+  return { vandals, exchanges, others: [filler, drain], cutAll };
 }
 
 test('connections that are lost disturb nobody', async (t) => {
   const { broker, gateway, urls } = await startSite(t);
-  const { vandals, exchanges, others } = await bustle(urls);
+  const { vandals, exchanges, others } = await bustle(t, urls);
   const failed = Promise.all(exchanges.map(({ done }) => done));
   await Promise.race([sleep(1000 * Number(LWS_PROTON_TEST_SECONDS)), failed]);
+  await until(() => vandals.lost >= 2 * STAGES.length && exchanges.every(({ rounds }) => rounds > 0),
+    failed);
   vandals.over = true;
   for (const one of exchanges) one.over = true;
   await Promise.all([vandals.done, failed]);
   for (const client of others) await close(client);
   t.diagnostic(`${vandals.lost} lost; rounds: ${exchanges.map(({ rounds }) => rounds)}`);
-  assert.ok(vandals.lost >= 2 * STAGES.length);
-  for (const { rounds } of exchanges) assert.ok(rounds > 0);
   await gateway?.stopsCleanly();
   await broker.stopsCleanly();
 });
@@ -174,13 +178,13 @@ test('it stops whatever its connections are about', async (t) => {
   let stops = 0;
   do {
     const { broker, gateway, urls } = await startSite(t);
-    const { vandals, exchanges, others } = await bustle(urls);
+    const { vandals, exchanges, cutAll } = await bustle(t, urls);
     // Each time at another moment.
-    while (vandals.lost < 20 + stops) await sleep(5);
+    await until(() => vandals.lost >= 20 + stops, ...exchanges.map(({ done }) => done));
     await broker.stopsCleanly();
     vandals.over = true;
     await vandals.done;
-    for (const client of [...exchanges.flatMap(({ clients }) => clients), ...others]) client.cut();
+    cutAll();
     await gateway?.stopsCleanly();
     stops += 1;
   } while (performance.now() - begun < 1000 * Number(LWS_PROTON_TEST_SECONDS));

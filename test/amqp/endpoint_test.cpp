@@ -291,13 +291,16 @@ void close_much(Receiving &application, Peer &peer) {
 }
 
 void who_does_not_read_ends_after_the_close() {
-    Receiving application;
-    Endpoint endpoint(application);
-    Peer peer(endpoint);
-    close_much(application, peer);
-    CHECK_EQ(application.ended, 0);
-    peer.run_until("the end", [&] { return application.ended == 1; });
-    CHECK_EQ(endpoint.context.stats().connections, 1u);  // the peer's, which nobody reads
+    for (const auto &wrap : {Peer::Wrap(Peer::one_message), Peer::endless_frame()}) {
+        Receiving application;
+        Endpoint endpoint(application);
+        Peer peer(endpoint);
+        peer.wrap = wrap;
+        close_much(application, peer);
+        CHECK_EQ(application.ended, 0);
+        peer.run_until("the end", [&] { return application.ended == 1; });
+        CHECK_EQ(endpoint.context.stats().connections, 1u);  // the peer's, which nobody reads
+    }
 }
 
 void who_reads_slowly_reads_all_before_the_end() {

@@ -111,13 +111,14 @@ void what_is_sent_to_a_peer_that_does_not_read_stays_in_deliveries() {
     CHECK_LE(peer.largest_message, size_t{LWS_PROTON_AMQP_PIECE});
 }
 
-void a_peer_that_does_not_read_is_not_read_for_ever() {
+void check_unread(const Peer::Wrap &wrap) {
     Flooding application;
     application.total = 1000;
     application.keep_events = false;
     Endpoint endpoint(application);
     Peer peer(endpoint);
     CHECK_EQ(peer.upgrade(), 101);
+    peer.wrap = wrap;
     std::vector<std::string> messages;
     receive(peer, 1000, messages);
     peer.begin();
@@ -130,7 +131,7 @@ void a_peer_that_does_not_read_is_not_read_for_ever() {
     std::string frames;
     for (int i = 0; i < 1000; i++)
         frames.append("\0\0\0\x08\2\0\0\0", 8);
-    const std::string many = Peer::one_message(frames);
+    const std::string many = peer.wrap(frames);
     size_t offered = 0;
     while (!peer.unsent() && offered < 2 * LWS_PROTON_AMQP_UNREAD) {
         peer.send(many);
@@ -160,6 +161,14 @@ void a_peer_that_does_not_read_is_not_read_for_ever() {
     CHECK_EQ(peer.unsent(), 0u);
     CHECK_EQ(messages.size(), 1000u);
     CHECK_EQ(application.failed, 0);
+}
+
+void a_peer_that_does_not_read_is_not_read_for_ever() {
+    check_unread(Peer::one_message);
+}
+
+void nor_is_it_in_the_midst_of_a_frame() {
+    check_unread(Peer::endless_frame());
 }
 
 void an_idle_peer_is_ended_and_told_why() {
@@ -364,6 +373,7 @@ int main() {
     const CMUnitTest tests[] = {
         E2E_TEST(what_is_sent_to_a_peer_that_does_not_read_stays_in_deliveries),
         E2E_TEST(a_peer_that_does_not_read_is_not_read_for_ever),
+        E2E_TEST(nor_is_it_in_the_midst_of_a_frame),
         E2E_TEST(an_idle_peer_is_ended_and_told_why),
         E2E_TEST(an_idle_peer_that_does_not_read_is_ended_too),
         E2E_TEST(a_peer_that_sends_is_not_idle),

@@ -11,11 +11,12 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { startBroker, urlOf } from './broker.mjs';
 import { protonPeer } from './peers.mjs';
 import { RabbitMq } from './rabbitmq.mjs';
 import { Server } from './server.mjs';
 
-const { LWS_PROTON_BROKER, LWS_PROTON_GATEWAY, LWS_PROTON_TLS_DIR, LWS_PROTON_TEST_MESSAGES = '400',
+const { LWS_PROTON_GATEWAY, LWS_PROTON_TLS_DIR, LWS_PROTON_TEST_MESSAGES = '400',
   LWS_PROTON_TEST_PAUSE_MS = '200' } = process.env;
 const ca = path.join(LWS_PROTON_TLS_DIR, 'cert.pem');
 const TLS = ['--tls-cert', ca, '--tls-key', path.join(LWS_PROTON_TLS_DIR, 'key.pem')];
@@ -57,9 +58,8 @@ export function testMessages(clients) {
   for (const scheme of ['ws', 'wss'])
     for (const [name, client] of Object.entries(clients))
       test(`${name} over ${scheme}, with the broker`, async (t) => {
-        const broker = await Server.start(t, LWS_PROTON_BROKER, tlsOf(scheme),
-          { ports: ['--amqp-port', '0', '--http-port', '0'] });
-        await converse(client, broker.url.replace(/^http/, 'ws'), broker.amqp);
+        const broker = await startBroker(t, ...tlsOf(scheme));
+        await converse(client, urlOf('ws', broker), broker.amqp);
         await broker.stopsCleanly();
       });
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <poll.h>
+#include <utility>
 
 using namespace conformance;
 
@@ -38,6 +39,14 @@ Peer::Wrap Peer::fragments_of(size_t size) {
         for (; !bytes.empty(); bytes.remove_prefix(std::min(size, bytes.size())))
             frames += frame({kContinuation, false}, bytes.substr(0, size));
         return frames + frame({kContinuation, true}, "");
+    };
+}
+
+Peer::Wrap Peer::endless_frame() {
+    // A length of eight bytes, and a mask that leaves what it masks as it is.
+    return [head = std::string("\x82\xff\0\1\0\0\0\0\0\0\0\0\0\0", 14)](std::string_view bytes) mutable {
+        std::string wrapped = std::exchange(head, "");
+        return wrapped.append(bytes);
     };
 }
 

@@ -36,6 +36,7 @@ public:
     static std::string one_message(std::string_view bytes);
     static Wrap messages_of(size_t size);
     static Wrap fragments_of(size_t size);
+    static Wrap endless_frame();  // one, of all that it is ever given
 
     explicit Peer(Endpoint &endpoint);
     ~Peer();

@@ -35,7 +35,9 @@ async function startEcho(t, port = 0) {
   const lines = createInterface(child.stdout);
   const accepted = new Promise((resolve) =>
     lines.on('line', (line) => line === 'accepted' && resolve()));
-  const [at] = await once(lines, 'line');
+  const [at] = await Promise.race([once(lines, 'line'), once(child, 'exit').then(([status]) => {
+    throw new Error(`the echo at ${port} ended with ${status}`);
+  })]);
   return {
     port: Number(at),
     accepted,
@@ -112,9 +114,9 @@ test('bytes go through as they are, and a broker may die meanwhile', async (t) =
   assert.equal(back, EACH * CONNECTIONS);
   assert.ok(ends.length > 0 && ends.length <= CONNECTIONS, `${ends.length}`);
   for (const end of ends) assert.deepEqual(end, [1001, 'the broker closed the connection']);
+  t.diagnostic(`${back / MIB} MiB each way; ${ends.length} connections ended with their broker`);
   // One for each broker: those that were lost may all have gone to the other before this was back.
   await flows(brokers.length);
   await again.accepted;
-  t.diagnostic(`${back / MIB} MiB each way; ${ends.length} connections ended with their broker`);
   await gateway.stopsCleanly();
 });

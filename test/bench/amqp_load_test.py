@@ -21,15 +21,11 @@ class Broker(Server):
     def __init__(self, *arguments):
         super().__init__("broker", *arguments, ports=("--amqp-port", "0", "--http-port", "0"))
         self.tcp = f"amqp://localhost:{self.amqp_port}"
-        self.ws = f"ws://localhost:{self.port}"
+        self.ws = f"{'wss' if '--tls-cert' in arguments else 'ws'}://localhost:{self.port}"
 
 
-class Gateway(Server):
-    """wss in front of a broker, which has none."""
-
-    def __init__(self, broker):
-        super().__init__("lws-proton-gateway", "--broker", broker.tcp,
-                         "--tls-cert", TLS / "cert.pem", "--tls-key", TLS / "key.pem")
+def broker_with_tls():
+    return Broker("--tls-cert", TLS / "cert.pem", "--tls-key", TLS / "key.pem")
 
 
 def load(url, *arguments, messages=MANY):
@@ -55,9 +51,9 @@ class AmqpLoad(unittest.TestCase):
             self.assertEqual(len(done.log.splitlines()), 1, done.log)
 
     def test_what_is_sent_comes_whatever_carries_it(self):
-        with Broker() as broker, Gateway(broker) as gateway:
+        with Broker() as broker, broker_with_tls() as secure:
             for url, more in ((broker.tcp, []), (broker.ws, []),
-                              (gateway.url, ["--ca", TLS / "cert.pem"])):
+                              (secure.ws, ["--ca", TLS / "cert.pem"])):
                 for how in ([], ["--settled"], ["--credit", 1], ["--credit", 30000],
                             ["--size", 0], ["--size", 100000]):
                     with self.subTest(url=url, how=how):
@@ -127,8 +123,8 @@ class AmqpLoad(unittest.TestCase):
             for scheme in ("amqp", "ws", "wss"):
                 self.wrong("no progress any more", f"{scheme}://localhost:"
                            f"{nobody.getsockname()[1]}", "--patience", 0.3)
-        with Broker() as broker, Gateway(broker) as gateway:
-            self.wrong("has lost its connection", gateway.url)
+        with broker_with_tls() as secure:
+            self.wrong("has lost its connection", secure.ws)
 
     def test_a_broker_that_goes_is_told(self):
         for way in ("tcp", "ws"):
@@ -155,7 +151,8 @@ class AmqpLoad(unittest.TestCase):
                 self.assertEqual(child.returncode, 0)
 
     def test_bad_usage_is_told(self):
-        for arguments in (["--size", "large"], ["--messages", 0], ["--user", "somebody"],
+        for arguments in (["--size", "large"], ["--size", "1e5"], ["--size", "-1"],
+                          ["--size", 100_000_001], ["--messages", 0], ["--user", "somebody"],
                           ["--ca", "/nowhere"], ["--idle", 0]):
             with self.subTest(arguments=arguments):
                 self.wrong("", "ws://localhost:1", *arguments, status=2)

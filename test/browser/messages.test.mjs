@@ -71,9 +71,10 @@ function chromiumPeer(what, url, queue, count, { credit = 100, settled = false }
   const tell = async (what) => {
     const page = await opened;
     try {
-      await page.waitForFunction(() => window.it);
+      await page.waitForFunction(() => window.it, null, { timeout: 0 });
       await page.evaluate((how) => window.it[how](), what);
-    } catch {
+    } catch (error) {
+      if (!page.isClosed()) throw error;
       await done;
     }
   };

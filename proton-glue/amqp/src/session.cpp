@@ -109,16 +109,18 @@ int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
     if (state_ == State::closing)
         return 0;
     engine_.receive(bytes, size);
-    // Mostly more of the message is there, and all of it gets one answer.
-    if (lws_remaining_packet_payload(wsi_) && !engine_.failed() && !choked()) {
-        unread_ += size;
+    unanswered_ += size;
+    unread_ += size;
+    // What comes of a frame together gets one answer. An end is not put off: it starts a timer.
+    if (lws_remaining_packet_payload(wsi_) && unanswered_ < LWS_PROTON_AMQP_PIECE &&
+        !engine_.closed() && !engine_.failed()) {
         lws_callback_on_writable(wsi_);
         return 0;
     }
     pump();
     if (!engine_.output().size)
         unread_ = 0;
-    else if ((unread_ += size) > LWS_PROTON_AMQP_UNREAD)
+    else if (unread_ > LWS_PROTON_AMQP_UNREAD)
         read(false);
     return verdict();
 }
@@ -129,9 +131,10 @@ int Session::writable() noexcept {
     pump();
     pn_bytes_t out;
     while (state_ != State::closing && (out = engine_.output()).size) {
-        if (choked())
+        const size_t room = writable_now();
+        if (lws_send_pipe_choked(wsi_) || room <= kAround)
             break;
-        if (!write(out, writable_now() - kAround))
+        if (!write(out, room - kAround))
             return -1;
         pump();
         if (piece_)
@@ -195,6 +198,7 @@ void Session::on(Event event) noexcept {
 void Session::pump() noexcept {
     if (state_ != State::open && state_ != State::ending)
         return;
+    unanswered_ = 0;
     // One that comes meanwhile, perhaps of the handler itself, has a turn of its own.
     if (waker_->take())
         engine_.wake();
@@ -216,10 +220,6 @@ void Session::pump() noexcept {
 size_t Session::writable_now() const noexcept {
     const lws_fileofs_t room = lws_get_peer_write_allowance(wsi_);
     return room < 0 ? LWS_PROTON_AMQP_PIECE : static_cast<size_t>(room);
-}
-
-bool Session::choked() const noexcept {
-    return lws_send_pipe_choked(wsi_) || writable_now() <= kAround;
 }
 
 bool Session::write(pn_bytes_t out, size_t room) noexcept {

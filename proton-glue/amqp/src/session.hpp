@@ -72,7 +72,6 @@ private:
 
     void on(Event event) noexcept;
     void pump() noexcept;
-    bool choked() const noexcept;
     size_t writable_now() const noexcept;
     bool write(pn_bytes_t out, size_t room) noexcept;
     void read(bool on) noexcept;
@@ -91,6 +90,7 @@ private:
     std::unique_ptr<uint8_t[]> piece_;  // what permessage-deflate reads on from
     size_t room_ = 0;                   // in the tx window, when it was empty
     int64_t taken_ = 0;                 // ms; when the peer last had room for more
+    size_t unanswered_ = 0;             // bytes taken since pump()
     size_t unread_ = 0;  // bytes more taken from a peer than by it, while it has some to take
     State state_ = State::upgrading;
     bool text_ = false;  // the peer sent some
