@@ -111,9 +111,8 @@ int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
     engine_.receive(bytes, size);
     unanswered_ += size;
     unread_ += size;
-    // What comes of a frame together gets one answer. An end is not put off: it starts a timer.
-    if (lws_remaining_packet_payload(wsi_) && unanswered_ < LWS_PROTON_AMQP_PIECE &&
-        !engine_.closed() && !engine_.failed()) {
+    // What comes together gets one answer. An end is not put off: it starts a timer.
+    if (unanswered_ < LWS_PROTON_AMQP_PIECE && !engine_.closed() && !engine_.failed()) {
         lws_callback_on_writable(wsi_);
         return 0;
     }
