@@ -4,6 +4,12 @@
 
 const rhea = globalThis.rheaUmd ?? (await import('rhea')).default;
 
+// Of AMQP, of a WebSocket's end, or thrown.
+function wordsOf(error) {
+  const { condition, description, code, reason } = error ?? {};
+  return condition ? `${condition}: ${description}` : reason || code || String(error ?? '');
+}
+
 // Rejects once the connection, or anything on it, has failed, for what awaits something of it to end
 // with that. `others`: events that are failures too.
 export function failureOf(connection, ...others) {
@@ -11,7 +17,7 @@ export function failureOf(connection, ...others) {
     for (const event of ['connection_error', 'session_error', 'sender_error', 'receiver_error',
       'disconnected', 'protocol_error', 'error', ...others])
       connection.on(event, (context) =>
-        reject(new Error(`${event}: ${context?.error ?? connection.error ?? ''}`)));
+        reject(new Error(`${event}: ${wordsOf(context?.error ?? connection.error)}`)));
   });
   failed.catch(() => {});
   return failed;

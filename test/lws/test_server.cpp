@@ -13,7 +13,7 @@ namespace lws_test {
 namespace {
 
 constexpr size_t kPiece = 16 * 1024;
-// An echo stops reading while it keeps this much.
+// An echo stops reading while it keeps this much, and has something to send.
 constexpr size_t kMostQueued = 64 * 1024;
 
 struct Request {
@@ -33,6 +33,10 @@ struct Echo {
     size_t queued;
     bool stopped;
 };
+
+bool has_whole(const Echo &echo) {
+    return echo.queue->size() > (echo.partial ? 1 : 0);
+}
 
 TestServer &server_of(lws *wsi) {
     return *static_cast<TestServer *>(lws_vhost_user(lws_get_vhost(wsi)));
@@ -176,14 +180,14 @@ int echo(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len
         session->partial = lws_remaining_packet_payload(wsi) || !lws_is_final_fragment(wsi);
         session->queued += len;
         server_of(wsi).most_queued = std::max(server_of(wsi).most_queued, session->queued);
-        if (session->queued >= kMostQueued && !session->stopped) {
+        if (session->queued >= kMostQueued && has_whole(*session) && !session->stopped) {
             session->stopped = true;
             lws_rx_flow_control(wsi, 0);
         }
         lws_callback_on_writable(wsi);
         break;
     case LWS_CALLBACK_SERVER_WRITEABLE: {
-        if (session->queue->size() <= (session->partial ? 1 : 0))
+        if (!has_whole(*session))
             break;
         const Message message = std::move(session->queue->front());
         session->queue->pop_front();
@@ -195,7 +199,7 @@ int echo(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len
             return -1;
         if (!session->queue->empty())
             lws_callback_on_writable(wsi);
-        if (session->stopped && session->queued < kMostQueued / 2) {
+        if (session->stopped && (session->queued < kMostQueued / 2 || !has_whole(*session))) {
             session->stopped = false;
             lws_rx_flow_control(wsi, 1);
         }
