@@ -43,13 +43,14 @@ async function measure({ variants, warmUp = variants, messages, measure: one }) 
 
 function compare({ name, variants, against, atLeast, atMost }, figures) {
   return variants.filter((variant) => variant !== against).map((variant) => {
-    const ratios = figures.map((figure) => figure[variant] / figure[against]);
+    const ratios = figures.map((round) => round[variant].figure / round[against].figure);
     const ratio = median(ratios);
+    const medianOf = (what, of) => median(figures.map((round) => round[of][what]));
     return {
       name, variant: String(variant), against: String(against), ratio,
       lowest: Math.min(...ratios), highest: Math.max(...ratios),
-      figure: median(figures.map((figure) => figure[variant])),
-      other: median(figures.map((figure) => figure[against])),
+      figure: medianOf('figure', variant), other: medianOf('figure', against),
+      busy: medianOf('busy', variant), otherBusy: medianOf('busy', against),
       goal: atLeast ? `at least ${atLeast}` : `at most ${atMost}`,
       reached: atLeast ? ratio >= atLeast : ratio <= atMost,
     };
@@ -58,16 +59,17 @@ function compare({ name, variants, against, atLeast, atMost }, figures) {
 
 const number = (value) => (value >= 100 ? Math.round(value).toString() : value.toPrecision(3));
 const results = [];
-const rows = [['what', 'of', 'to', 'figures', 'ratio (lowest, highest)', 'goal', '']];
+const rows = [['what', 'of', 'to', 'figures', 'ratio (lowest, highest)', 'goal', '',
+  'load busy']];
 for (const one of CASES) {
   const figures = await measure(one);
   const compared = compare(one, figures);
   results.push({ name: one.name, figures, compared });
-  for (const { name, variant, against, ratio, lowest, highest, figure, other, goal, reached } of
-    compared)
+  for (const { name, variant, against, ratio, lowest, highest, figure, other, goal, reached, busy,
+    otherBusy } of compared)
     rows.push([name, variant, against, `${number(figure)} / ${number(other)}`,
       `${ratio.toFixed(2)} (${lowest.toFixed(2)}, ${highest.toFixed(2)})`, goal,
-      reached ? 'reached' : 'missed']);
+      reached ? 'reached' : 'missed', busy ? `${busy.toFixed(2)} / ${otherBusy.toFixed(2)}` : '']);
 }
 
 const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));

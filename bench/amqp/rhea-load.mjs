@@ -11,7 +11,7 @@ import { close, connectTo, opened } from './rhea-connection.mjs';
 const CREDIT = 1000;
 const UNSETTLED = 500;
 
-// Messages a second.
+// Messages a second, and the part of a processor that this process used for them.
 export async function rheaLoad(broker, way, { messages, size }) {
   const client = await opened(connectTo(broker.urls[way]));
   const { connection, failed } = client;
@@ -21,7 +21,7 @@ export async function rheaLoad(broker, way, { messages, size }) {
 
   const body = rhea.message.data_section(Buffer.alloc(size, 1));
   let sent = 0, accepted = 0, received = 0;
-  const begun = performance.now();
+  const begun = performance.now(), used = process.cpuUsage();
   await Promise.race([failed, new Promise((resolve, reject) => {
     const end = () => accepted === messages && received === messages && resolve();
     const send = () => {
@@ -42,6 +42,7 @@ export async function rheaLoad(broker, way, { messages, size }) {
     send();
   })]);
   const seconds = (performance.now() - begun) / 1000;
+  const { user, system } = process.cpuUsage(used);
   await close(client);
-  return messages / seconds;
+  return { figure: messages / seconds, busy: (user + system) / 1e6 / seconds };
 }
