@@ -15,19 +15,21 @@ constexpr int kBadUsage = 2;
 constexpr double kLargest = 1e8;
 constexpr const char *kMixed = "mixed";
 
-std::string fault_of_size(const std::string &size) {
+std::optional<size_t> parse_size(const std::string &size) {
+    if (size == kMixed)
+        return std::nullopt;
     const char *end = size.data() + size.size();
-    unsigned long bytes = 0;
+    size_t bytes = 0;
     const auto [at, error] = std::from_chars(size.data(), end, bytes);
-    const bool number = error == std::errc() && at == end && bytes <= kLargest;
-    return number || size == kMixed ? "" : "neither mixed nor 0 to 100000000: " + size;
+    if (error != std::errc() || at != end || bytes > kLargest)
+        throw CLI::ValidationError("--size", "neither mixed nor 0 to 100000000: " + size);
+    return bytes;
 }
 
 }  // namespace
 
 Options parse_options(int argc, char **argv) {
     Options o;
-    std::string size = std::to_string(*o.size);
     CLI::App app{"Sends numbered messages to a queue of an AMQP 1.0 broker, as fast as it takes "
                  "them, receives them from it on a connection of their own, checks their order and "
                  "every byte, and tells in JSON how long it took."};
@@ -44,10 +46,10 @@ Options parse_options(int argc, char **argv) {
         });
     app.add_option("--queue", o.queue, "the address of the queue")->capture_default_str();
     app.add_option("--messages", o.messages, "how many")->check(most(1e12))->capture_default_str();
-    app.add_option("--size", size,
-                   "bytes of a message, or mixed: up to 10 KB, and 1 MB each hundredth")
-        ->check(fault_of_size)
-        ->capture_default_str();
+    app.add_option_function<std::string>(
+           "--size", [&](const std::string &size) { o.size = parse_size(size); },
+           "bytes of a message, or mixed: up to 10 KB, and 1 MB each hundredth")
+        ->default_str(std::to_string(*o.size));
     app.add_option("--largest", o.largest, "each thousandth message has so many bytes")
         ->check(most(kLargest));
     app.add_option("--credit", o.credit, "messages that the receiver has credit for")
@@ -74,7 +76,6 @@ Options parse_options(int argc, char **argv) {
     } catch (const CLI::ParseError &error) {
         std::exit(app.exit(error) ? kBadUsage : 0);
     }
-    o.size = size == kMixed ? std::nullopt : std::optional<size_t>(std::stoul(size));
     if (!o.send && !o.receive)
         o.send = o.receive = true;
     return o;

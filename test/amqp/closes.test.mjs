@@ -6,7 +6,7 @@
 //   LWS_PROTON_TEST_THREADS   threads, instead of 1
 //   LWS_PROTON_TEST_SECONDS   for so long each, instead of 3
 
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -45,10 +45,10 @@ const STAGES = [
   async function loaded(client) {
     const receiver =
       client.connection.open_receiver({ source: 'loaded', credit_window: 1000, autoaccept: false });
-    const some = new EventEmitter();
     let count = 0;
-    receiver.on('message', () => (count += 1) === 20 && some.emit('come'));
-    await client.reached(some, 'come');
+    const some = new Promise((resolve) =>
+      receiver.on('message', () => (count += 1) === 20 && resolve()));
+    await Promise.race([some, client.gone]);
   },
   async function unread({ connection, socket, reached }) {
     const receiver =
@@ -94,11 +94,12 @@ async function lose(url, stage) {
   const client = connectTo(url);
   // A broker that stops closes it, which is no failure.
   const closed = new Promise((resolve) => client.connection.on('connection_close', resolve));
-  const gone = Promise.race([closed, client.failed.catch(() => {})]);
-  client.reached = (emitter, event) => Promise.race([once(emitter, event).catch(() => {}), gone]);
+  client.gone = Promise.race([closed, client.failed.catch(() => {})]);
+  client.reached = (emitter, event) =>
+    Promise.race([once(emitter, event).catch(() => {}), client.gone]);
   await stage(client);
   client.cut();
-  await gone;
+  await client.gone;
 }
 
 // Until `over` is set.

@@ -112,7 +112,8 @@ test('bytes go through as they are, and a broker may die meanwhile', async (t) =
   const again = await startEcho(t, doomed.port);
   await all;
   assert.equal(back, EACH * CONNECTIONS);
-  assert.ok(ends.length > 0 && ends.length <= CONNECTIONS, `${ends.length}`);
+  // The gateway takes them in turn.
+  assert.ok(ends.length > 0 && ends.length <= CONNECTIONS / brokers.length, `${ends.length}`);
   for (const end of ends) assert.deepEqual(end, [1001, 'the broker closed the connection']);
   t.diagnostic(`${back / MIB} MiB each way; ${ends.length} connections ended with their broker`);
   // One for each broker: those that were lost may all have gone to the other before this was back.

@@ -117,9 +117,7 @@ int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
         return 0;
     }
     pump();
-    if (!engine_.output().size)
-        unread_ = 0;
-    else if (unread_ > LWS_PROTON_AMQP_UNREAD)
+    if (unread_ > LWS_PROTON_AMQP_UNREAD)
         read(false);
     return verdict();
 }
@@ -139,8 +137,6 @@ int Session::writable() noexcept {
         if (piece_)
             break;
     }
-    if (!engine_.output().size)
-        unread_ = 0;
     if (unread_ <= LWS_PROTON_AMQP_UNREAD)
         read(true);
     waker_->stall(writable_now() < room_ / 4 + kPongs);
@@ -206,6 +202,8 @@ void Session::pump() noexcept {
         next = engine_.tick(now_ms());
         engine_.make_output();
     } while (engine_.dispatch());
+    if (!engine_.output().size)
+        unread_ = 0;
     if (engine_.input_ended() && engine_.output_ended())
         on(Event::ended);
     else if (engine_.closed() || engine_.output_ended() || engine_.failed())
