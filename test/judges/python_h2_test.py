@@ -7,9 +7,11 @@ import unittest
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, DataReceived, PingAckReceived, ResponseReceived
 from h2.events import StreamReset
 from h2.settings import SettingCodes
+from hyperframe.frame import SettingsFrame
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection
 
@@ -18,6 +20,12 @@ from judge import PATIENCE_S, Server, Site
 # A stream's credit, the echo's queue and what is underway: well below this.
 MOST_HELD = 1_500_000
 TOTAL = 6_000_000
+
+
+class Terminated(AssertionError):
+    def __init__(self, event):
+        super().__init__(event)
+        self.error_code = event.error_code
 
 
 class WebSocket:
@@ -101,7 +109,7 @@ class Session:
 
     def _take(self, event):
         if isinstance(event, ConnectionTerminated):
-            raise AssertionError(event)
+            raise Terminated(event)
         if isinstance(event, StreamReset) and self._streams[event.stream_id].closed is None:
             raise AssertionError(event)
         if isinstance(event, PingAckReceived):
@@ -220,6 +228,40 @@ class H2(unittest.TestCase):
             session.until(lambda: len(stays.received) == len(payload))
             self.assertEqual(stays.received, payload)
             stays.close()
+
+    def test_credit_below_zero_may_be_raised_a_little(self):
+        with self.session() as session:
+            socket = session.websocket()
+            payload = os.urandom(10_000)
+            socket.send(payload)
+            session.until(lambda: len(socket.received) == len(payload))
+            # What came is taken from no credit at all now.
+            session.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+            session.settle()
+            self.assertLess(session.h2.remote_flow_control_window(socket.stream), 0)
+            session.h2.increment_flow_control_window(1, socket.stream)
+            session.settle()
+            self.assertFalse(socket.closed)
+            socket.read()
+            session.h2.increment_flow_control_window(len(payload), socket.stream)
+            session.flush()
+            socket.send(b"still there")
+            session.until(lambda: len(socket.received) > len(payload))
+            self.assertEqual(socket.received, payload + b"still there")
+            socket.close()
+
+    def test_credit_beyond_what_there_may_be_ends_the_connection(self):
+        most = 2**31 - 1
+        with self.session() as session:
+            socket = session.websocket()
+            session.h2.increment_flow_control_window(1, socket.stream)
+            session.flush()
+            # By hand, as python's h2 does not send it.
+            session.send(SettingsFrame(
+                settings={SettingsFrame.INITIAL_WINDOW_SIZE: most}).serialize())
+            with self.assertRaises(Terminated) as ended:
+                session.settle()
+            self.assertEqual(ended.exception.error_code, ErrorCodes.FLOW_CONTROL_ERROR)
 
 
 if __name__ == "__main__":
