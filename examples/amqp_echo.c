@@ -391,6 +391,7 @@ main(int argc, char **argv)
 	info.count_threads	= (unsigned int)options.threads;
 	info.protocols		= protocols;
 	info.foreign_loops	= own_proactor();
+	info.pt_serv_buf_size	= LWS_PROTON_AMQP_RX;
 	if (options.tls_cert) {
 		info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
 		info.ssl_cert_filepath = options.tls_cert;

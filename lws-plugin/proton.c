@@ -93,7 +93,7 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 	struct lws_context *cx = (struct lws_context *)user;
 	struct lws_context_per_thread *pt = &cx->pt[c->tsi];
 	uint32_t state = c->wsi->wsistate;
-	int pongs = proton_pongs(c->wsi);
+	int writes = 0;		/* more, after this */
 	struct lws_pollfd pfd;
 	struct lws *wsi;
 
@@ -101,8 +101,10 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 	pfd.events = 0;
 	if (events & LWS_PROTON_READ)
 		pfd.events |= LWS_POLLIN;
-	if (events & LWS_PROTON_WRITE)
+	if (events & LWS_PROTON_WRITE) {
 		pfd.events |= LWS_POLLOUT;
+		writes = proton_pongs(c->wsi);
+	}
 	pfd.revents = pfd.events;
 	if (events & LWS_PROTON_HANGUP)
 		pfd.revents |= LWS_POLLHUP;
@@ -116,11 +118,16 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 	lws_service_fd_tsi(cx, &pfd, c->tsi);
 
 	/*
-	 * Its protocol is not to wait for as long as the peer sends pings
+	 * Its protocol is not to wait for as long as the peer sends pings; nor
+	 * until the peer reads, when pongs have taken the room that WRITE waits
+	 * for: it is to have seen that.  They stop when it is choked, with one
+	 * left to go.
 	 */
 
-	if (pongs && pfd.events & LWS_POLLOUT && c->wsi &&
-	    c->ops->tx_room(c) >= LWS_PROTON_TX_CHOKED) {
+	if (pfd.events & LWS_POLLIN && c->wsi && proton_pongs(c->wsi))
+		writes = 2;
+	for (; writes && c->wsi &&
+	       c->ops->tx_room(c) >= LWS_PROTON_TX_CHOKED / 2; writes--) {
 		pfd.fd = c;
 		pfd.events = pfd.revents = LWS_POLLOUT;
 		lws_service_fd_tsi(cx, &pfd, c->tsi);

@@ -40,6 +40,7 @@ Network::Network(const Options &options, std::function<void(pn_event_t *)> handl
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
     info.port = CONTEXT_PORT_NO_LISTEN;
     info.foreign_loops = loops;
+    info.pt_serv_buf_size = LWS_PROTON_AMQP_RX;
     info.protocols = protocols_;
     if (!options.ca.empty())
         info.client_ssl_ca_filepath = options.ca.c_str();

@@ -144,6 +144,7 @@ main(int argc, char **argv)
 		.iface		= "127.0.0.1",
 		.protocols	= protocols,
 		.mounts		= &numbers,
+		.pt_serv_buf_size = LWS_PROTON_AMQP_RX,
 	};
 	int n;
 

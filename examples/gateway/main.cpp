@@ -112,6 +112,7 @@ int main(int argc, char **argv) {
     info.iface = options->listen_host.c_str();
     info.count_threads = options->threads;
     info.protocols = kProtocols;
+    info.pt_serv_buf_size = Pipe::kPiece;
     info.user = &site;
     info.timeout_secs = options->handshake_seconds;
     info.connect_timeout_secs = options->handshake_seconds;

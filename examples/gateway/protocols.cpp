@@ -108,11 +108,8 @@ int broker(lws *wsi, lws_callback_reasons reason, void *, void *in, size_t len) 
     }
 }
 
-// Of what is read, and given to lws, at a time.
-constexpr size_t kRead = 4096, kWrite = 16 * 1024;
-
 constexpr lws_protocols tunnel(const char *name) {
-    return {name, websocket, sizeof(Tunnel *), kRead, 0, nullptr, kWrite};
+    return {name, websocket, sizeof(Tunnel *), Pipe::kPiece, 0, nullptr, Pipe::kPiece};
 }
 
 }  // namespace
@@ -122,7 +119,7 @@ const lws_protocols kProtocols[] = {
     tunnel("amqp"),
     tunnel("AMQPWSB10"),
     tunnel("binary"),
-    {"broker", broker, 0, kRead, 0, nullptr, kWrite},
+    {"broker", broker, 0, Pipe::kPiece, 0, nullptr, Pipe::kPiece},
     LWS_PROTOCOL_LIST_TERM,
 };
 

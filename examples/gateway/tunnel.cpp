@@ -8,8 +8,6 @@ namespace gateway {
 
 namespace {
 
-// At a time: a message of the WebSocket, or what is given to lws for the broker.
-constexpr size_t kPiece = 16 * 1024;
 // For what is left when one side has closed.
 constexpr int kFlushSeconds = 30;
 // RFC 6455's registry: "try again later".
@@ -88,7 +86,7 @@ int Tunnel::ws_received(const void *bytes, size_t size, bool binary) {
 
 int Tunnel::ws_writable() {
     while (!to_ws_.empty() && !lws_send_pipe_choked(ws_)) {
-        const size_t n = std::min(to_ws_.size(), kPiece);
+        const size_t n = std::min(to_ws_.size(), Pipe::kPiece);
         if (lws_write(ws_, to_ws_.front(), n, LWS_WRITE_BINARY) < 0)
             return -1;
         to_ws_.written(n);
@@ -172,7 +170,7 @@ void Tunnel::broker_received(const void *bytes, size_t size) {
 
 int Tunnel::broker_writable() {
     while (!to_broker_.empty() && !lws_send_pipe_choked(broker_)) {
-        const size_t n = std::min(to_broker_.size(), kPiece);
+        const size_t n = std::min(to_broker_.size(), Pipe::kPiece);
         if (lws_write(broker_, to_broker_.front(), n, LWS_WRITE_RAW) < 0)
             return -1;
         to_broker_.written(n);

@@ -15,10 +15,12 @@ namespace gateway {
 // there.
 class Pipe {
 public:
+    // What is put, and written, at a time.
+    static constexpr size_t kPiece = 16 * 1024;
     // Beyond it the source is not read; what lws has read by then comes too, one piece at most.
     static constexpr size_t kFull = 32 * 1024;
     // Of memory, while something is on its way: what was written already is cut off beyond kFull.
-    static constexpr size_t kMost = 2 * kFull + 8 * 1024;
+    static constexpr size_t kMost = 2 * kFull + 2 * kPiece;
 
     void put(const void *bytes, size_t size);
     bool empty() const { return at_ == bytes_.size(); }

@@ -75,8 +75,13 @@ extern "C" {
 
 /* Sizes, in bytes. */
 
-/* what lws hands over at a time, and keeps for each connection */
-#define LWS_PROTON_AMQP_RX		4096
+/*
+ * What lws hands over at a time, and keeps for each connection.  It reads no more
+ * at once than info.pt_serv_buf_size, of which there is one for each service
+ * thread: with this in it (it is 4096 otherwise) messages come, and are answered,
+ * in larger pieces.
+ */
+#define LWS_PROTON_AMQP_RX		(16 * 1024)
 /* the largest message that is sent, of as many frames as are in it */
 #define LWS_PROTON_AMQP_PIECE		(16 * 1024)
 /* the largest frame that is taken, unless set otherwise */

@@ -13,7 +13,8 @@ using namespace conformance;
 namespace amqp_test {
 
 Endpoint::Endpoint(Application &application, const lws_test::Context::Creation &change)
-    : vhost(context.add_server([&](lws_context_creation_info &info) {
+    : context([](lws_context_creation_info &info) { info.pt_serv_buf_size = LWS_PROTON_AMQP_RX; }),
+      vhost(context.add_server([&](lws_context_creation_info &info) {
           info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
           info.protocols = application.protocols();
           if (change)

@@ -20,10 +20,6 @@ PN_HANDLE(kSession)
 // Of a tx window, what the frame around a piece and a TLS record around that take at most.
 constexpr size_t kAround = 64;
 
-// Of a tx window, what lws takes for pongs, at most, between two visits. It reads LWS_PROTON_AMQP_RX;
-// an empty ping has 6 bytes, its pong 2, and a TLS record of its own (TLS 1.2: 29 bytes around it).
-constexpr size_t kPongs = LWS_PROTON_AMQP_RX / 6 * (2 + 29);
-
 int64_t now_ms() noexcept {
     return lws_now_usecs() / LWS_US_PER_MS;
 }
@@ -91,8 +87,9 @@ int Session::established(lws *wsi) noexcept {
     wsi_ = wsi;
     char address[64];
     peer_ = lws_get_peer_simple(wsi, address, sizeof(address)) ? address : "";
-    // Whether it is there; as a power of two: LWS_PROTON_AMQP_RX.
-    deflate_ = !lws_set_extension_option(wsi, "permessage-deflate", "rx_buf_size", "12");
+    // Whether it is there.
+    static_assert(LWS_PROTON_AMQP_RX == 1 << 14);
+    deflate_ = !lws_set_extension_option(wsi, "permessage-deflate", "rx_buf_size", "14");
     room_ = writable_now();
     waker_->attach(wsi);
     on(Event::established);
@@ -139,7 +136,7 @@ int Session::writable() noexcept {
     }
     if (unread_ <= LWS_PROTON_AMQP_UNREAD)
         read(true);
-    waker_->stall(writable_now() < room_ / 4 + kPongs);
+    waker_->stall(writable_now() < room_ / 4);
     // A wake that saw it otherwise has asked for what may not come.
     if (waker_->woken() || piece_)
         pump();
@@ -197,6 +194,8 @@ void Session::pump() noexcept {
     // One that comes meanwhile, perhaps of the handler itself, has a turn of its own.
     if (waker_->take())
         engine_.wake();
+    // First, that what handlers send goes out with what answers the peer, as one message.
+    engine_.dispatch();
     int64_t next;
     do {
         next = engine_.tick(now_ms());
