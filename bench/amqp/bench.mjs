@@ -23,13 +23,13 @@ const median = (numbers) => {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 };
 
-async function measure({ variants, warmUp = variants, messages, measure: one }) {
+async function measure({ variants, warmUp = variants, messages, times = 1, measure: one }) {
   const count = Math.round(messages * part);
   const broker = await Broker.start(options.programs);
   const figures = [];
   // The first of all finds caches cold, and compiles the JavaScript.
   for (const variant of warmUp) await one(options.programs, broker, variant, count);
-  for (let round = 0; round < rounds; round += 1) {
+  for (let round = 0; round < times * rounds; round += 1) {
     const figure = {};
     for (let i = 0; i < variants.length; i += 1) {
       const variant = variants[(round + i) % variants.length];

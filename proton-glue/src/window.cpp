@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "window.hpp"
 
+#include "copy.hpp"
+
 #include <algorithm>
 #include <cassert>
-#include <cstring>
 
 namespace lws_proton {
 
@@ -54,7 +55,7 @@ uint32_t Window::write(const void *bytes, size_t n) noexcept {
         if (!s.size)
             break;
         const uint32_t k = static_cast<uint32_t>(std::min<size_t>(s.size, n - done));
-        memcpy(s.data, from + done, k);
+        copy(s.data, from + done, k);
         commit(k);
         done += k;
     }
@@ -75,7 +76,7 @@ uint32_t Window::peek(void *bytes, size_t n) const noexcept {
         if (!s.size)
             break;
         const uint32_t k = static_cast<uint32_t>(std::min<size_t>(s.size, n - done));
-        memcpy(to + done, s.data, k);
+        copy(to + done, s.data, k);
         done += k;
     }
     return done;

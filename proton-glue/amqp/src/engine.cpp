@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "engine.hpp"
 
+#include "copy.hpp"
+
 #include <proton/condition.h>
 #include <proton/event.h>
 #include <proton/object.h>
 #include <proton/transport.h>
 
 #include <algorithm>
-#include <cstring>
 
 // Since Proton 0.38, where PN_OBJECT is no class of a connection any more. The library that a
 // program finds may be another than it was built with.
@@ -68,7 +69,7 @@ bool Engine::receive(const void *bytes, size_t size) noexcept {
             return false;
         }
         const size_t n = std::min(size, room.size);
-        memcpy(room.start, from, n);
+        copy(room.start, from, n);
         pn_connection_driver_read_done(&driver_, n);
         from += n;
         size -= n;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "session.hpp"
 
+#include "copy.hpp"
+
 #include <proton/condition.h>
 #include <proton/connection.h>
 #include <proton/object.h>
@@ -227,7 +229,7 @@ bool Session::write(pn_bytes_t out, size_t room) noexcept {
         if (!piece)
             return false;
     }
-    memcpy(piece + LWS_PRE, out.start, n);
+    copy(piece + LWS_PRE, out.start, n);
     if (lws_write(wsi_, piece + LWS_PRE, n, LWS_WRITE_BINARY) < 0)
         return false;
     engine_.sent(n);
