@@ -32,6 +32,14 @@
 #include <ifaddrs.h>
 #include <netdb.h>
 
+/* calls for WRITE in one service: a pong, its protocol, and once more of each */
+#define MOST_FOR_PONGS 4
+/*
+ * Those that go at once leave LWS_PROTON_TX_CHOKED but for the last, of at most
+ * 125 bytes; with its frame and TLS it has room, and so has the one that is left
+ */
+#define ROOM_AFTER_PONGS (LWS_PROTON_TX_CHOKED / 2)
+
 #define cx_to_priv_proton(_cx) \
 		((struct lws_context_eventlibs_proton *)(_cx)->evlib_ctx)
 
@@ -93,9 +101,10 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 	struct lws_context *cx = (struct lws_context *)user;
 	struct lws_context_per_thread *pt = &cx->pt[c->tsi];
 	uint32_t state = c->wsi->wsistate;
-	int writes = 0;		/* more, after this */
+	int owed = 0;		/* its protocol has lost its WRITE to a pong */
 	struct lws_pollfd pfd;
 	struct lws *wsi;
+	int n;
 
 	pfd.fd = c;
 	pfd.events = 0;
@@ -103,7 +112,7 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 		pfd.events |= LWS_POLLIN;
 	if (events & LWS_PROTON_WRITE) {
 		pfd.events |= LWS_POLLOUT;
-		writes = proton_pongs(c->wsi);
+		owed = proton_pongs(c->wsi);
 	}
 	pfd.revents = pfd.events;
 	if (events & LWS_PROTON_HANGUP)
@@ -118,22 +127,6 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 	lws_service_fd_tsi(cx, &pfd, c->tsi);
 
 	/*
-	 * Its protocol is not to wait for as long as the peer sends pings; nor
-	 * until the peer reads, when pongs have taken the room that WRITE waits
-	 * for: it is to have seen that.  They stop when it is choked, with one
-	 * left to go.
-	 */
-
-	if (pfd.events & LWS_POLLIN && c->wsi && proton_pongs(c->wsi))
-		writes = 2;
-	for (; writes && c->wsi &&
-	       c->ops->tx_room(c) >= LWS_PROTON_TX_CHOKED / 2; writes--) {
-		pfd.fd = c;
-		pfd.events = pfd.revents = LWS_POLLOUT;
-		lws_service_fd_tsi(cx, &pfd, c->tsi);
-	}
-
-	/*
 	 * What it put by it takes before it writes, as in the poll() service:
 	 * lws_service_do_ripe_rxflow()
 	 */
@@ -141,6 +134,22 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 	if (c->wsi && proton_rx_ripe(c->wsi)) {
 		pfd.fd = c;
 		pfd.events = pfd.revents = LWS_POLLIN;
+		lws_service_fd_tsi(cx, &pfd, c->tsi);
+	}
+
+	/*
+	 * Its protocol is not to wait for as long as the peer sends pings; nor
+	 * until the peer reads, when pongs have taken the room that WRITE waits
+	 * for: it is to have seen that.  (The last ping's pong is always left to
+	 * go, which tells that there were any.)
+	 */
+
+	for (n = 0; n < MOST_FOR_PONGS && c->wsi &&
+		    (owed || proton_pongs(c->wsi)) &&
+		    c->ops->tx_room(c) >= ROOM_AFTER_PONGS; n++) {
+		owed = proton_pongs(c->wsi);
+		pfd.fd = c;
+		pfd.events = pfd.revents = LWS_POLLOUT;
 		lws_service_fd_tsi(cx, &pfd, c->tsi);
 	}
 

@@ -78,5 +78,5 @@ for (const row of rows)
 if (options.json) {
   const machine = { cpu: os.cpus()[0].model, cpus: os.cpus().length, kernel: os.release(),
     node: process.version, load: os.loadavg() };
-  writeFileSync(options.json, `${JSON.stringify({ machine, rounds, results }, null, 2)}\n`);
+  writeFileSync(options.json, `${JSON.stringify({ machine, results }, null, 2)}\n`);
 }

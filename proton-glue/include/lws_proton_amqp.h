@@ -51,7 +51,8 @@
  *  - Proton's output: 8 KiB, and as frames what the application had sent when the
  *    last of it was gone.  What it sends while the peer does not read stays in
  *    deliveries: see pn_session_outgoing_bytes(),
- *  - LWS_PROTON_AMQP_PIECE while permessage-deflate is writing.
+ *  - with permessage-deflate its states, LWS_PROTON_AMQP_RX for what it inflates,
+ *    and LWS_PROTON_AMQP_PIECE while it is writing.
  *
  * Flow control: while the tx window is full the driver is asked for no output, so
  * what the application sends waits in its deliveries.  A peer that does not

@@ -41,7 +41,8 @@ enum {
 
 /*
  * Below this much free tx space (bytes), lws_send_pipe_choked() says choked: a
- * message of usual size still fits whole, so nothing has to be kept in lws.
+ * message of usual size still fits whole, so nothing has to be kept in lws.  Nor
+ * is WRITE called for, but once after pongs that have taken the room.
  */
 #define LWS_PROTON_TX_CHOKED 2048
 
@@ -88,7 +89,7 @@ struct lws_proton_conn_ops {
 	struct lws_proton_conn *(*accept)(struct lws_proton_conn *c);
 	/* unread bytes of the rx window */
 	size_t (*rx_used)(struct lws_proton_conn *c);
-	/* free bytes of the tx window */
+	/* free bytes of the tx window; 0 where send() would give EPIPE */
 	size_t (*tx_room)(struct lws_proton_conn *c);
 	/*
 	 * Starts (or stops) lws's interest in READ and / or WRITE.  May be

@@ -26,10 +26,7 @@ const lws_proton_conn_ops Connection::kOps = {
         return nullptr;
     },
     [](lws_proton_conn *c) -> size_t { return from(c)->rx_.used(); },
-    [](lws_proton_conn *c) -> size_t {
-        const Connection *self = from(c);
-        return self->tx_.acquired() ? self->tx_.room() : self->windows_.tx;
-    },
+    [](lws_proton_conn *c) -> size_t { return from(c)->tx_room(); },
     [](lws_proton_conn *c, int start, int events) { from(c)->enable(start, events); },
     [](lws_proton_conn *c, const lws_proton_windows_t *windows) { from(c)->windows_ = *windows; },
     [](lws_proton_conn *c) {
@@ -135,9 +132,18 @@ ssize_t Connection::nothing_to_recv() const noexcept {
     }
 }
 
+bool Connection::sendable() const noexcept {
+    return state_ == State::opening || state_ == State::open || state_ == State::peer_closed;
+}
+
+// None where send() would fail: lws is to read first what a lost peer had sent, and would close instead.
+size_t Connection::tx_room() const noexcept {
+    return !sendable() ? 0 : tx_.acquired() ? tx_.room() : windows_.tx;
+}
+
 ssize_t Connection::send(const void *buf, size_t len) noexcept {
     loop_.check_thread(tsi);
-    if (state_ != State::opening && state_ != State::open && state_ != State::peer_closed) {
+    if (!sendable()) {
         errno = EPIPE;
         return -1;
     }

@@ -135,6 +135,8 @@ private:
 
     int ready() noexcept;
     int64_t pending() noexcept;
+    bool sendable() const noexcept;
+    size_t tx_room() const noexcept;
     bool writable() const noexcept;
 
     static thread_local Connection *current_;

@@ -16,11 +16,12 @@ constexpr size_t kMessage = 10000;
 class Flooding : public Receiving {
 public:
     size_t total = 0, made = 0;  // messages
+    size_t size = kMessage;
 
     void flood(pn_link_t *link) {
         for (; pn_link_credit(link) > 0 && made < total; made++) {
             pn_delivery(link, pn_dtag(reinterpret_cast<const char *>(&made), sizeof(made)));
-            const std::string message(kMessage, static_cast<char>('a' + made % 26));
+            const std::string message(size, static_cast<char>('a' + made % 26));
             pn_link_send(link, message.data(), message.size());
             pn_link_advance(link);
         }
@@ -169,6 +170,35 @@ void a_peer_that_does_not_read_is_not_read_for_ever() {
 
 void nor_is_it_in_the_midst_of_a_frame() {
     check_unread(Peer::endless_frame());
+}
+
+void what_is_sent_on_a_wake_goes_with_the_answer() {
+    Receiving application;
+    Endpoint endpoint(application);
+    Peer peer(endpoint);
+    peer.sending.messages = {"first"};
+    peer.sending.close = false;
+    CHECK_EQ(peer.upgrade(), 101);
+    peer.begin();
+    peer.run();
+    CHECK_EQ(peer.sending.settled, 1u);
+
+    application.on = [&](pn_event_t *event) {
+        if (pn_event_type(event) == PN_DELIVERY)
+            lws_proton_amqp_wake(application.connection);
+        else if (pn_event_type(event) == PN_CONNECTION_WAKE)
+            pn_session_open(pn_session(application.connection));
+    };
+    peer.messages = 0;
+    pn_link_t *link = pn_link_head(peer.engine()->connection, 0);
+    pn_delivery(link, pn_dtag("second", 6));
+    pn_link_send(link, "second", 6);
+    pn_link_advance(link);
+    peer.run();
+    CHECK_EQ(application.count("CONNECTION_WAKE"), 1u);
+    CHECK_EQ(peer.sending.settled, 2u);
+    CHECK(pn_session_next(pn_session_head(peer.engine()->connection, 0), 0));
+    CHECK_EQ(peer.messages, 1);
 }
 
 void an_idle_peer_is_ended_and_told_why() {
@@ -347,7 +377,41 @@ void a_wake_reaches_a_connection_whose_peer_does_not_read() {
     CHECK_EQ(application.ended, 1);
 }
 
-constexpr size_t kWindow = 64 * 1024;  // tx, as it comes
+// A peer has not read one message; a wake comes then.
+void wake_after(uint32_t window, size_t size) {
+    Flooding application;
+    application.total = 1;
+    application.size = size;
+    Endpoint endpoint(application);
+    lws_proton_windows_t windows = lws_proton_loop_windows(endpoint.loop());
+    windows.tx = window;
+    CHECK_EQ(lws_proton_loop_set_windows(endpoint.loop(), &windows), 0);
+    Peer peer(endpoint);
+    CHECK_EQ(peer.upgrade(), 101);
+    std::vector<std::string> messages;
+    receive(peer, 1, messages);
+    peer.begin();
+    application.on = [&](pn_event_t *event) {
+        if (pn_event_type(event) == PN_LINK_FLOW)
+            peer.reading = false;
+    };
+    peer.run();
+    CHECK_EQ(application.made, 1u);
+    lws_proton_amqp_wake(application.connection);
+    peer.run_until("the wake", [&] { return application.count("CONNECTION_WAKE") == 1; });
+}
+
+constexpr uint32_t kWindow = 64 * 1024;  // tx, as it comes
+
+void a_wake_reaches_a_connection_whatever_room_is_left() {
+    for (size_t left = 0; left < 2 * kWindow / 4; left += 500)
+        wake_after(kWindow, kWindow - left);
+    for (size_t left = kWindow / 4 - 200; left < kWindow / 4 + 200; left += 8)
+        wake_after(kWindow, kWindow - left);
+    for (size_t size = 500; size < LWS_PROTON_WINDOW_MIN; size += 50)
+        wake_after(LWS_PROTON_WINDOW_MIN, size);
+}
+
 
 void fill_with_pongs(size_t size) {
     Receiving application;
@@ -376,6 +440,43 @@ void a_wake_reaches_a_connection_whose_window_is_full_of_pongs() {
         fill_with_pongs(size);
 }
 
+void what_a_lost_peer_had_sent_is_read_whatever_pings_are_in_it() {
+    constexpr size_t kMessages = 40;
+    for (int pings : {0, 1, 2, 30}) {
+        Receiving application;
+        Endpoint endpoint(application);
+        Peer peer(endpoint);
+        peer.sending.messages = {};
+        peer.sending.close = false;
+        CHECK_EQ(peer.upgrade(), 101);
+        peer.begin();
+        peer.run();
+
+        std::string last;
+        for (int i = 0; i < pings; i++)
+            last += conformance::frame({conformance::kPing}, "p");
+        peer.wrap = [&](std::string_view bytes) {
+            last += Peer::messages_of(1024)(bytes);
+            return std::string();
+        };
+        pn_link_t *link = pn_link_head(peer.engine()->connection, 0);
+        CHECK_GE(pn_link_credit(link), static_cast<int>(kMessages));
+        const std::string message(1000, 'm');
+        for (size_t i = 0; i < kMessages; i++) {
+            pn_delivery(link, pn_dtag(reinterpret_cast<const char *>(&i), sizeof(i)));
+            pn_link_send(link, message.data(), message.size());
+            pn_link_advance(link);
+        }
+        peer.run();
+        // Nothing is read between its coming and the end.
+        peer.quota = last.size();
+        peer.send(last);
+        peer.run();
+        peer.run_until("the end", [&] { return application.ended == 1; });
+        CHECK_EQ(application.messages.size(), kMessages);
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -383,6 +484,7 @@ int main() {
         E2E_TEST(what_is_sent_to_a_peer_that_does_not_read_stays_in_deliveries),
         E2E_TEST(a_peer_that_does_not_read_is_not_read_for_ever),
         E2E_TEST(nor_is_it_in_the_midst_of_a_frame),
+        E2E_TEST(what_is_sent_on_a_wake_goes_with_the_answer),
         E2E_TEST(an_idle_peer_is_ended_and_told_why),
         E2E_TEST(an_idle_peer_that_does_not_read_is_ended_too),
         E2E_TEST(a_peer_that_sends_is_not_idle),
@@ -391,7 +493,9 @@ int main() {
         E2E_TEST(wakes_are_told_once_from_any_thread),
         E2E_TEST(a_wake_may_come_before_the_websocket_and_after_it),
         E2E_TEST(a_wake_reaches_a_connection_whose_peer_does_not_read),
+        E2E_TEST(a_wake_reaches_a_connection_whatever_room_is_left),
         E2E_TEST(a_wake_reaches_a_connection_whose_window_is_full_of_pongs),
+        E2E_TEST(what_a_lost_peer_had_sent_is_read_whatever_pings_are_in_it),
     };
     return cmocka_run_group_tests_name("amqp_flow", tests, nullptr, nullptr);
 }

@@ -145,6 +145,7 @@ bool Peer::listen() {
             continue;
         }
         CHECK_EQ(frame->opcode, kBinary);
+        messages++;
         for (std::string_view bytes = frame->payload; !bytes.empty();) {
             const pn_rwbytes_t in = pn_connection_driver_read_buffer(&engine_);
             const size_t n = std::min(in.size, bytes.size());

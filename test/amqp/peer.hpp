@@ -55,6 +55,7 @@ public:
     int close_code = 0;  // of the server's close frame; -1: it had none
     std::string close_reason;
     size_t largest_message = 0;
+    int messages = 0;  // of WebSocket
 
     // Asks for the upgrade; the answer's status.
     int upgrade(const std::string &headers = "Sec-WebSocket-Protocol: amqp\r\n");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine.hpp"
 
-#include "copy.hpp"
+#include "../../src/copy.hpp"
 
 #include <proton/condition.h>
 #include <proton/event.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "session.hpp"
 
-#include "copy.hpp"
+#include "../../src/copy.hpp"
 
 #include <proton/condition.h>
 #include <proton/connection.h>
@@ -21,6 +21,10 @@ PN_HANDLE(kSession)
 
 // Of a tx window, what the frame around a piece and a TLS record around that take at most.
 constexpr size_t kAround = 64;
+
+// Of a tx window, what lws may take after WRITE has been seen to: what permessage-deflate has still to
+// write of a piece, and pongs for pings that it had put by.
+constexpr size_t kReserve = LWS_PROTON_AMQP_PIECE + LWS_PROTON_TX_CHOKED;
 
 int64_t now_ms() noexcept {
     return lws_now_usecs() / LWS_US_PER_MS;
@@ -89,7 +93,7 @@ int Session::established(lws *wsi) noexcept {
     wsi_ = wsi;
     char address[64];
     peer_ = lws_get_peer_simple(wsi, address, sizeof(address)) ? address : "";
-    // Whether it is there.
+    // It says whether it is there, and wants a power of two.
     static_assert(LWS_PROTON_AMQP_RX == 1 << 14);
     deflate_ = !lws_set_extension_option(wsi, "permessage-deflate", "rx_buf_size", "14");
     room_ = writable_now();
@@ -138,7 +142,8 @@ int Session::writable() noexcept {
     }
     if (unread_ <= LWS_PROTON_AMQP_UNREAD)
         read(true);
-    waker_->stall(writable_now() < room_ / 4);
+    // As the loop has it, WRITE comes while there is this much room.
+    waker_->stall(writable_now() < std::max<size_t>(room_ / 4, LWS_PROTON_TX_CHOKED) + kReserve);
     // A wake that saw it otherwise has asked for what may not come.
     if (waker_->woken() || piece_)
         pump();
@@ -196,7 +201,7 @@ void Session::pump() noexcept {
     // One that comes meanwhile, perhaps of the handler itself, has a turn of its own.
     if (waker_->take())
         engine_.wake();
-    // First, that what handlers send goes out with what answers the peer, as one message.
+    // First, that what handlers send goes out with what answers the peer.
     engine_.dispatch();
     int64_t next;
     do {
