@@ -4,6 +4,7 @@
 #include "peer.hpp"
 #include "test_main.hpp"
 
+#include <optional>
 #include <thread>
 
 using namespace amqp_test;
@@ -354,64 +355,57 @@ void a_wake_may_come_before_the_websocket_and_after_it() {
     CHECK_EQ(application.count("CONNECTION_WAKE"), 1u);
 }
 
-void a_wake_reaches_a_connection_whose_peer_does_not_read() {
-    Flooding application;
-    application.total = 100;
-    Endpoint endpoint(application);
-    Peer peer(endpoint);
-    CHECK_EQ(peer.upgrade(), 101);
-    std::vector<std::string> messages;
-    receive(peer, 1000, messages);
-    peer.begin();
-    application.on = [&](pn_event_t *event) {
-        if (pn_event_type(event) == PN_LINK_FLOW)
-            peer.reading = false;
-    };
-    peer.run();
-    lws_proton_amqp_wake(application.connection);
-    peer.run_until("the wake", [&] { return application.count("CONNECTION_WAKE") == 1; });
-    // Woken and gone before anybody has looked.
-    lws_proton_amqp_wake(application.connection);
-    peer.cut();
-    lws_proton_loop_tick(endpoint.loop());
-    CHECK_EQ(application.ended, 1);
-}
+// A peer that reads nothing from the moment that messages may be sent to it.
+struct Deaf {
+    Deaf(uint32_t window, size_t total, size_t size) {
+        application.total = total;
+        application.size = size;
+        lws_proton_windows_t windows = lws_proton_loop_windows(endpoint.loop());
+        windows.tx = window;
+        CHECK_EQ(lws_proton_loop_set_windows(endpoint.loop(), &windows), 0);
+        peer.emplace(endpoint);
+        CHECK_EQ(peer->upgrade(), 101);
+        receive(*peer, 1000, messages);
+        peer->begin();
+        application.on = [this](pn_event_t *event) {
+            if (pn_event_type(event) == PN_LINK_FLOW)
+                peer->reading = false;
+        };
+        peer->run();
+        CHECK_EQ(application.made, total);
+    }
 
-// A peer has not read one message; a wake comes then.
-void wake_after(uint32_t window, size_t size) {
+    void wake() {
+        lws_proton_amqp_wake(application.connection);
+        peer->run_until("the wake", [&] { return application.count("CONNECTION_WAKE") == 1; });
+    }
+
     Flooding application;
-    application.total = 1;
-    application.size = size;
-    Endpoint endpoint(application);
-    lws_proton_windows_t windows = lws_proton_loop_windows(endpoint.loop());
-    windows.tx = window;
-    CHECK_EQ(lws_proton_loop_set_windows(endpoint.loop(), &windows), 0);
-    Peer peer(endpoint);
-    CHECK_EQ(peer.upgrade(), 101);
+    Endpoint endpoint{application};
     std::vector<std::string> messages;
-    receive(peer, 1, messages);
-    peer.begin();
-    application.on = [&](pn_event_t *event) {
-        if (pn_event_type(event) == PN_LINK_FLOW)
-            peer.reading = false;
-    };
-    peer.run();
-    CHECK_EQ(application.made, 1u);
-    lws_proton_amqp_wake(application.connection);
-    peer.run_until("the wake", [&] { return application.count("CONNECTION_WAKE") == 1; });
-}
+    std::optional<Peer> peer;
+};
 
 constexpr uint32_t kWindow = 64 * 1024;  // tx, as it comes
 
-void a_wake_reaches_a_connection_whatever_room_is_left() {
-    for (size_t left = 0; left < 2 * kWindow / 4; left += 500)
-        wake_after(kWindow, kWindow - left);
-    for (size_t left = kWindow / 4 - 200; left < kWindow / 4 + 200; left += 8)
-        wake_after(kWindow, kWindow - left);
-    for (size_t size = 500; size < LWS_PROTON_WINDOW_MIN; size += 50)
-        wake_after(LWS_PROTON_WINDOW_MIN, size);
+void a_wake_reaches_a_connection_whose_peer_does_not_read() {
+    Deaf deaf(kWindow, 100, kMessage);
+    deaf.wake();
+    // Woken and gone before anybody has looked.
+    lws_proton_amqp_wake(deaf.application.connection);
+    deaf.peer->cut();
+    lws_proton_loop_tick(deaf.endpoint.loop());
+    CHECK_EQ(deaf.application.ended, 1);
 }
 
+void a_wake_reaches_a_connection_whatever_room_is_left() {
+    for (size_t left = 0; left < kWindow / 2; left += 500)
+        Deaf(kWindow, 1, kWindow - left).wake();
+    for (size_t left = kWindow / 4 - 200; left < kWindow / 4 + 200; left += 8)
+        Deaf(kWindow, 1, kWindow - left).wake();
+    for (size_t size = 500; size < LWS_PROTON_WINDOW_MIN; size += 50)
+        Deaf(LWS_PROTON_WINDOW_MIN, 1, size).wake();
+}
 
 void fill_with_pongs(size_t size) {
     Receiving application;

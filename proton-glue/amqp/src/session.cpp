@@ -96,7 +96,8 @@ int Session::established(lws *wsi) noexcept {
     // It says whether it is there, and wants a power of two.
     static_assert(LWS_PROTON_AMQP_RX == 1 << 14);
     deflate_ = !lws_set_extension_option(wsi, "permessage-deflate", "rx_buf_size", "14");
-    room_ = writable_now();
+    // A quarter of the window, as it begins: the loop calls for WRITE while so much is free.
+    plenty_ = std::max<size_t>(writable_now() / 4, LWS_PROTON_TX_CHOKED) + kReserve;
     waker_->attach(wsi);
     on(Event::established);
     return verdict();
@@ -142,8 +143,7 @@ int Session::writable() noexcept {
     }
     if (unread_ <= LWS_PROTON_AMQP_UNREAD)
         read(true);
-    // As the loop has it, WRITE comes while there is this much room.
-    waker_->stall(writable_now() < std::max<size_t>(room_ / 4, LWS_PROTON_TX_CHOKED) + kReserve);
+    waker_->stall(writable_now() < plenty_);
     // A wake that saw it otherwise has asked for what may not come.
     if (waker_->woken() || piece_)
         pump();

@@ -88,7 +88,7 @@ private:
     std::string peer_;
     std::string end_;                   // how the peer closed the WebSocket, in words
     std::unique_ptr<uint8_t[]> piece_;  // what permessage-deflate reads on from
-    size_t room_ = 0;                   // in the tx window, as it began
+    size_t plenty_ = 0;                 // room in the tx window with which WRITE is sure to come
     int64_t taken_ = 0;                 // ms; when the peer last had room for more
     size_t unanswered_ = 0;             // bytes taken since pump()
     size_t unread_ = 0;  // bytes more taken from a peer than by it, while it has some to take
