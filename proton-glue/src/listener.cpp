@@ -2,6 +2,7 @@
 #include "listener.hpp"
 
 #include "loop.hpp"
+#include "plain_pointer.hpp"
 #include "raw_connection.hpp"
 
 #include <proton/condition.h>
@@ -95,7 +96,7 @@ bool Listener::listen(pn_proactor_t *proactor, const char *host, int *port, char
     // Proton binds in this call; PN_LISTENER_CLOSE waits for the lock.
     Lock lock(loop_.listen_mutex());
     pn_record_t *record = pn_listener_attachments(listener_);
-    pn_record_def(record, kKey, PN_VOID);
+    pn_record_def(record, kKey, plain_pointer());
     pn_record_set(record, kKey, this);
     pn_proactor_listen(proactor, listener_, address, kBacklog);
     pn_condition_t *condition = pn_listener_condition(listener_);

@@ -4,6 +4,7 @@
 #include "listener.hpp"
 #include "loop.hpp"
 #include "lws_proton.h"
+#include "plain_pointer.hpp"
 
 #include <proton/condition.h>
 #include <proton/event.h>
@@ -99,7 +100,7 @@ RawConnection::RawConnection(Loop &loop, int tsi_, pn_raw_connection_t *raw) noe
 
 void RawConnection::attach(pn_raw_connection_t *raw) noexcept {
     pn_record_t *record = pn_raw_connection_attachments(raw);
-    pn_record_def(record, kKey, PN_VOID);
+    pn_record_def(record, kKey, plain_pointer());
     pn_record_set(record, kKey, this);
     Lock lock(wake_mutex_);
     raw_ = raw;
@@ -110,7 +111,7 @@ bool RawConnection::ours(pn_raw_connection_t *raw) noexcept {
 }
 
 void RawConnection::refuse(pn_raw_connection_t *raw) noexcept {
-    pn_record_def(pn_raw_connection_attachments(raw), kKey, PN_VOID);
+    pn_record_def(pn_raw_connection_attachments(raw), kKey, plain_pointer());
 }
 
 RawConnection *RawConnection::of(pn_raw_connection_t *raw) noexcept {

@@ -140,8 +140,6 @@ pn_listener_t &alive(pn_listener_t *l) {
 
 extern "C" {
 
-const pn_class_t PN_VOID[1] = {};
-
 pn_proactor_t *pn_proactor(void) {
     Proton &p = Proton::the();
     if (p.no_proactor)

@@ -10,21 +10,14 @@
 
 #include <algorithm>
 
-// Since Proton 0.38, where PN_OBJECT is no class of a connection any more. The library that a
-// program finds may be another than it was built with.
-extern "C" __attribute__((weak)) pn_event_t *
-pn_collector_put_object(pn_collector_t *collector, void *object, pn_event_type_t type);
-
 namespace lws_proton::amqp {
 
 namespace {
 
 template <typename T>
 void put(pn_collector_t *collector, T *object, pn_event_type_t type) noexcept {
-    if (pn_collector_put_object)
-        pn_collector_put_object(collector, object, type);
-    else
-        pn_collector_put(collector, PN_OBJECT, object, type);
+    // By the object's own class: PN_OBJECT is an array up to Proton 0.37 and a pointer since.
+    pn_collector_put(collector, pn_class(object), object, type);
 }
 
 // For a peer whose idle time-out is a millisecond Proton makes a heartbeat whenever it is asked,

@@ -44,7 +44,7 @@ public:
     void make_output() noexcept;
     // What was made, until it is sent().
     pn_bytes_t output() const noexcept {
-        return unsent_ ? pn_bytes(unsent_, pn_transport_head(driver_.transport)) : pn_bytes_null;
+        return unsent_ ? pn_bytes(unsent_, pn_transport_head(driver_.transport)) : pn_bytes_t{};
     }
     void sent(size_t size) noexcept;
     // Nothing more can be.

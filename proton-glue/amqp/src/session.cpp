@@ -2,6 +2,7 @@
 #include "session.hpp"
 
 #include "../../src/copy.hpp"
+#include "../../src/plain_pointer.hpp"
 
 #include <proton/condition.h>
 #include <proton/connection.h>
@@ -58,7 +59,7 @@ bool Session::init(pn_connection_t *connection, pn_transport_t *transport) noexc
     if (!engine_.init(connection, transport))
         return false;
     pn_record_t *record = pn_connection_attachments(engine_.connection());
-    pn_record_def(record, kSession, PN_VOID);
+    pn_record_def(record, kSession, plain_pointer());
     pn_record_set(record, kSession, this);
     if (!transport)
         pn_transport_set_max_frame(engine_.transport(), LWS_PROTON_AMQP_MAX_FRAME);
