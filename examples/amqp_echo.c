@@ -169,6 +169,7 @@ handle(void *unused, pn_event_t *event)
 	case PN_CONNECTION_BOUND:
 		pn_transport_require_auth(t, false);
 		pn_transport_set_max_frame(t, (uint32_t)options.max_frame);
+		limit_unread(t, SESSION_MOST);
 		pn_transport_set_channel_max(t, MOST_SESSIONS - 1);
 		pn_transport_set_idle_timeout(t,
 					(pn_millis_t)options.idle_ms);

@@ -30,6 +30,9 @@
 /* who is silent for so long is gone: AMQP's peers send heartbeats */
 #define IDLE_MS			60000
 
+/* sessions of a connection that may be full at once, where Proton has such a limit */
+#define FULL_SESSIONS		4
+
 /* for a message with more bytes */
 #define TOO_LONG		"amqp:link:message-size-exceeded"
 
@@ -42,6 +45,22 @@ limit_transport(pn_transport_t *t)
 	pn_transport_set_max_frame(t, FRAME_MOST);
 	pn_transport_set_channel_max(t, MOST_SESSIONS - 1);
 	pn_transport_set_idle_timeout(t, IDLE_MS);
+}
+
+/*
+ * Since PROTON-2952 (after 0.40) Proton closes a connection that has more bytes
+ * unread than this, in all of its sessions: 4 MiB, unless it is set.
+ */
+extern __attribute__((weak)) void
+pn_transport_set_max_buffered_delivery_bytes(pn_transport_t *t, size_t limit);
+
+/* for a connection whose sessions may each hold so many bytes unread */
+static inline void
+limit_unread(pn_transport_t *t, size_t session_most)
+{
+	if (pn_transport_set_max_buffered_delivery_bytes)
+		pn_transport_set_max_buffered_delivery_bytes(t,
+						FULL_SESSIONS * session_most);
 }
 
 /*

@@ -108,6 +108,8 @@ queue_connection_event(pn_event_t *event)
 		enter(c);
 		break;
 	case PN_CONNECTION_BOUND:
+		limit_unread(pn_event_transport(event),
+			     2 * queue_limits.message);
 		if (!pn_connection_get_context(c))
 			hang_up(c);
 		break;

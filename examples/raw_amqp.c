@@ -234,6 +234,7 @@ raw_amqp_new(pn_raw_connection_t *raw, const char *first, size_t len)
 
 	a->raw = raw;
 	limit_transport(a->driver.transport);
+	limit_unread(a->driver.transport, SESSION_MOST);
 	receive(a, first, len);
 
 	return a;
