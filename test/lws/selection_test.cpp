@@ -40,6 +40,9 @@ extern "C" void *dlopen(const char *path, int flags) {
 
 namespace {
 
+// Versions of lws later than ours use bits 40 to 51 for options of their own.
+static_assert(LWS_SERVER_OPTION_PROTON == 1ll << 60);
+
 const std::string PLUGIN = LIBRARY_DIRECTORY "/libwebsockets-evlib_proton.so";
 
 lws_context *create(uint64_t options) {
