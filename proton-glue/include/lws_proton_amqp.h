@@ -1,5 +1,5 @@
 /*
- * lws_proton: AMQP 1.0 over WebSocket for Proton-C applications
+ * lws_proton: AMQP 1.0 over WebSocket and TCP for Proton-C applications
  *
  * SPDX-License-Identifier: MIT
  *
@@ -7,10 +7,13 @@
  *
  * Proton-C speaks AMQP over TCP: a pn_proactor_t moves the bytes of a
  * pn_connection_t, and the application handles its events.  Here a WebSocket of
- * libwebsockets moves them (the OASIS "WebSocket Binding", WSB 1.0), and the
- * events are the same, in the same order, to the same function:
+ * libwebsockets moves them (the OASIS "WebSocket Binding", WSB 1.0), or a TCP
+ * connection that lws accepted, and the events are the same, in the same order, to
+ * the same function:
  *
- *	static lws_proton_amqp_t amqp = { handle, &app, accept };
+ *	static lws_proton_amqp_t amqp = {
+ *		.handle = handle, .context = &app, .accept = accept
+ *	};
  *
  *	static const struct lws_protocols protocols[] = {
  *		LWS_PROTON_AMQP_PROTOCOL("amqp", &amqp),
@@ -19,15 +22,16 @@
  *
  * That is all: an lws protocol, for any vhost, beside others.  Each WebSocket
  * that comes with this subprotocol is a connection that was accepted, each
- * lws_proton_amqp_connect() one that is made, and
+ * lws_proton_amqp_connect() one that is made, and on a vhost of its own, whose port
+ * is AMQP over TCP (lws_proton_amqp_over_tcp()), so is each TCP connection.  And
  *
  *	void handle(void *context, pn_event_t *event)
  *
  * is told of it from PN_CONNECTION_INIT to PN_TRANSPORT_CLOSED, after which the
  * connection is freed.  What a loop around pn_proactor_wait() does with an event
- * of a TCP connection it may do with these, but that
+ * of a connection of Proton's own it may do with these, but that
  *
- *  - pn_connection_wake() is lws_proton_amqp_wake(), of TCP connections too;
+ *  - pn_connection_wake() is lws_proton_amqp_wake(), of Proton's connections too;
  *  - pn_transport_remote_addr() is NULL, and lws_proton_amqp_peer() knows;
  *  - pn_event_proactor() is NULL, and pn_proactor_release_connection() does
  *    nothing.
@@ -39,6 +43,14 @@
  * application's proactor (info.foreign_loops) whichever of its threads has the
  * batch, inside lws_proton_handle().  What may be called from handle() is what
  * may be called from any lws callback of that pt.
+ *
+ * Deadlines: a peer that comes has `open_ms` to send AMQP's open, however slowly it
+ * sends what comes before: over TCP from the accept, TLS included, over WebSocket
+ * from the upgrade (which has lws's own deadlines: info.timeout_secs).  From then on
+ * it has to send something within each `idle_ms`, of which our open tells it.  A
+ * peer that does not is told so if it has opened AMQP, and the connection ends with
+ * PN_TRANSPORT_ERROR, "amqp:resource-limit-exceeded": a WebSocket with 1008.  The end
+ * of what the peer sends, wherever in AMQP it is, ends the connection at once.
  *
  * Memory: each connection has at most, beside Proton's objects for its sessions,
  * links and deliveries, which the application bounds with credit and with
@@ -63,6 +75,8 @@
 
 #if !defined(LWS_PROTON_AMQP_H)
 #define LWS_PROTON_AMQP_H
+
+#include <stdint.h>
 
 #include <libwebsockets.h>
 
@@ -95,11 +109,16 @@ extern "C" {
 #define LWS_PROTON_AMQP_UNREAD		(32 * 1024 * 1024)
 
 /*
- * Once the application has closed the connection, or AMQP has failed, a peer that
- * ends AMQP not, too, and takes nothing more into its window gets this long, before
- * the WebSocket is closed under it (ms).
+ * Grace period in ms.  After the application closes the connection, or AMQP fails, a
+ * peer that neither sends its own close nor reads what is pending has this long
+ * before what carries AMQP is closed.
  */
 #define LWS_PROTON_AMQP_END_MS		5000
+/* the deadline for the peer's open, and its idle time, unless set otherwise (ms) */
+#define LWS_PROTON_AMQP_OPEN_MS		10000
+#define LWS_PROTON_AMQP_IDLE_MS		60000
+/* for either: there is none */
+#define LWS_PROTON_AMQP_NEVER		UINT32_MAX
 
 typedef struct pn_connection_t pn_connection_t;
 typedef struct pn_transport_t pn_transport_t;
@@ -117,20 +136,38 @@ typedef struct lws_proton_amqp_t {
 	/* the application's, for both functions */
 	void *context;
 	/*
-	 * Before a WebSocket is accepted.  NULL: all are.  Otherwise as much a
-	 * place to set up the connection and its transport as before
-	 * pn_listener_accept2(): container id, SASL, idle time-out, the largest
-	 * frame, contexts; PN_CONNECTION_INIT and PN_CONNECTION_BOUND are others.
+	 * Before a WebSocket or a TCP connection is accepted.  NULL: all are.
+	 * Otherwise as much a place to set up the connection and its transport as
+	 * before pn_listener_accept2(): container id, SASL, idle time-out, the
+	 * largest frame, contexts; PN_CONNECTION_INIT and PN_CONNECTION_BOUND are
+	 * others.
 	 *
-	 * All of the request is there for lws's functions: lws_hdr_copy() with
-	 * WSI_TOKEN_ORIGIN, WSI_TOKEN_HTTP_AUTHORIZATION, ...;
-	 * lws_http_cookie_get(); lws_get_peer_simple(); lws_tls_peer_cert_info().
+	 * Of a WebSocket all of the request is there for lws's functions:
+	 * lws_hdr_copy() with WSI_TOKEN_ORIGIN, WSI_TOKEN_HTTP_AUTHORIZATION, ...;
+	 * lws_http_cookie_get().  A TCP connection has no request: of each header
+	 * lws_hdr_total_length() is 0; lws_proton_amqp_is_websocket() tells which it
+	 * is.  For both: lws_get_peer_simple(); lws_tls_peer_cert_info(), since TLS
+	 * is complete.  With TLS over TCP it is called when the peer's first bytes
+	 * have come, without when the connection has.
 	 *
-	 * 0: accepted.  An HTTP status, such as 401 or 403: refused with it, and
-	 * the connection is freed without an event.
+	 * Returns 0 to accept.  Otherwise the connection is freed without an event:
+	 * a WebSocket is refused with what it returns, an HTTP status such as 401 or
+	 * 403, and a TCP connection is closed.
 	 */
 	int (*accept)(void *context, struct lws *wsi,
 		      pn_connection_t *connection, pn_transport_t *transport);
+	/*
+	 * The deadline for the peer's open, of clients' connections too.  In ms;
+	 * 0: LWS_PROTON_AMQP_OPEN_MS.
+	 */
+	uint32_t open_ms;
+	/*
+	 * The idle time-out of new transports, as by pn_transport_set_idle_timeout(),
+	 * which accept() and handle() may still call, with 0 for none.  That of a
+	 * transport that lws_proton_amqp_connect() is given stays, unless it is 0.
+	 * In ms; 0: LWS_PROTON_AMQP_IDLE_MS.
+	 */
+	uint32_t idle_ms;
 } lws_proton_amqp_t;
 
 /*
@@ -146,6 +183,32 @@ typedef struct lws_proton_amqp_t {
 #define LWS_PROTON_AMQP_PROTOCOL(_name, _amqp) \
 	{ _name, lws_proton_amqp_callback, sizeof(void *), \
 	  LWS_PROTON_AMQP_RX, 0, _amqp, LWS_PROTON_AMQP_PIECE }
+
+/*
+ * Before a vhost is created with `info`: its port is for AMQP over TCP, with TLS
+ * (amqps) if it has a certificate, by the entry of info->protocols that has the name
+ * `protocol`.  It stays the caller's, for as long as there is the vhost.  Sets
+ * info->listen_accept_role and listen_accept_protocol, and adds to info->options.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_amqp_over_tcp(struct lws_context_creation_info *info,
+			 const char *protocol);
+
+/*
+ * Takes a connection that the application accepted itself, and of which it may have
+ * read `len` bytes already, for AMQP over TCP: `c` as lws_proton_loop_adopt() or
+ * lws_proton_driver_conn() returns it, without TLS.  `protocol` is the name of an
+ * LWS_PROTON_AMQP_PROTOCOL() of any vhost's, which may serve HTTP else.  `age_ms` of
+ * the time for the peer's open have passed by now.
+ *
+ * Between lws_proton_loop_enter() for its pt and lws_proton_loop_leave(): the first
+ * events may come before this returns.  Returns 0, or -1: there is no such entry, or
+ * out of memory; the connection is closed.
+ */
+LWS_PROTON_EXTERN int
+lws_proton_amqp_adopt(struct lws_vhost *vhost, const char *protocol,
+		      struct lws_proton_conn *c, const void *bytes, size_t len,
+		      uint32_t age_ms);
 
 /* lws calls it. */
 LWS_PROTON_EXTERN int
@@ -207,15 +270,23 @@ lws_proton_amqp_connect(const lws_proton_amqp_connect_t *how,
 			pn_connection_t *connection, pn_transport_t *transport);
 
 /*
- * The WebSocket of a connection, for lws's functions that ask about it.  NULL: it
- * is none (of TCP, say), or it has none, not yet or not any more.  From handle().
+ * The WebSocket or TCP connection of lws's that carries a connection, for lws's
+ * functions that ask about it.  NULL: it is a connection of Proton's own, or it has
+ * none, not yet or not any more.  From handle().
  */
 LWS_PROTON_EXTERN struct lws *
 lws_proton_amqp_wsi(pn_connection_t *connection);
 
 /*
+ * Whether a WebSocket carries the connection.  0: TCP does, lws's or Proton's own.
+ * From handle() and accept().
+ */
+LWS_PROTON_EXTERN int
+lws_proton_amqp_is_websocket(pn_connection_t *connection);
+
+/*
  * The peer's address, in numbers, "" if it is not known.  Valid for as long as
- * the connection.  NULL: it is none of WebSocket's.  From handle().
+ * the connection.  NULL: it is a connection of Proton's own.  From handle().
  */
 LWS_PROTON_EXTERN const char *
 lws_proton_amqp_peer(pn_connection_t *connection);
@@ -234,7 +305,7 @@ lws_proton_amqp_wake(pn_connection_t *connection);
 /*
  * A waker: wakes a connection that may have ended meanwhile.
  *
- * NULL: the connection is none of WebSocket's.  From handle() and accept(); it is
+ * NULL: it is a connection of Proton's own.  From handle() and accept(); it is
  * the caller's, who frees it.
  */
 typedef struct lws_proton_amqp_waker_t lws_proton_amqp_waker_t;

@@ -46,6 +46,8 @@ public:
     std::function<int(lws *, pn_connection_t *, pn_transport_t *)> on_accept;
 
     const lws_protocols *protocols() const { return protocols_; }
+    // What else it says of its connections.
+    lws_proton_amqp_t &amqp() { return amqp_; }
     size_t count(const std::string &event) const {
         return static_cast<size_t>(std::count(events.begin(), events.end(), event));
     }
@@ -89,12 +91,20 @@ public:
     bool keep_events = true;
 
 private:
-    lws_proton_amqp_t amqp_ = {
-        [](void *self, pn_event_t *event) { static_cast<Application *>(self)->hear(event); }, this,
-        [](void *self, lws *wsi, pn_connection_t *c, pn_transport_t *t) {
+    lws_proton_amqp_t says() {
+        lws_proton_amqp_t amqp{};
+        amqp.handle = [](void *self, pn_event_t *event) {
+            static_cast<Application *>(self)->hear(event);
+        };
+        amqp.context = this;
+        amqp.accept = [](void *self, lws *wsi, pn_connection_t *c, pn_transport_t *t) {
             const auto &accept = static_cast<Application *>(self)->on_accept;
             return accept ? accept(wsi, c, t) : 0;
-        }};
+        };
+        return amqp;
+    }
+
+    lws_proton_amqp_t amqp_ = says();
     const lws_protocols protocols_[4] = {
         {"http", lws_callback_http_dummy, 0, 0, 0, nullptr, 0},
         LWS_PROTON_AMQP_PROTOCOL("amqp", &amqp_),

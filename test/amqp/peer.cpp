@@ -19,7 +19,16 @@ Endpoint::Endpoint(Application &application, const lws_test::Context::Creation &
           info.protocols = application.protocols();
           if (change)
               change(info);
+          over_tcp = info.options & LWS_SERVER_OPTION_ADOPT_APPLY_LISTEN_ACCEPT_CONFIG;
       })) {}
+
+lws_test::Context::Creation Endpoint::tcp(const lws_test::Context::Creation &change) {
+    return [=](lws_context_creation_info &info) {
+        lws_proton_amqp_over_tcp(&info, "amqp");
+        if (change)
+            change(info);
+    };
+}
 
 std::string Peer::one_message(std::string_view bytes) {
     return frame({kBinary}, bytes);
@@ -51,10 +60,15 @@ Peer::Wrap Peer::endless_frame() {
     };
 }
 
-Peer::Peer(Endpoint &endpoint)
+Peer::Peer(Endpoint &endpoint) : Peer(endpoint, Adopted::by_vhost) {}
+
+Peer::Peer(Endpoint &endpoint, Adopted adopted)
     : endpoint_(endpoint), driver_(lws_proton_driver_new(endpoint.loop(), 0, nullptr, nullptr)) {
     CHECK(driver_);
-    CHECK(lws_adopt_socket_vhost(endpoint.vhost, lws_proton_driver_conn(driver_)));
+    if (endpoint.over_tcp)
+        wrap = as_it_is;
+    if (adopted == Adopted::by_vhost)
+        CHECK(lws_adopt_socket_vhost(endpoint.vhost, lws_proton_driver_conn(driver_)));
 }
 
 Peer::~Peer() {
@@ -126,7 +140,25 @@ bool Peer::speak() {
     return true;
 }
 
+// Whether there was any.
+bool Peer::hear(std::string_view bytes) {
+    const bool any = !bytes.empty();
+    while (!bytes.empty()) {
+        const pn_rwbytes_t in = pn_connection_driver_read_buffer(&engine_);
+        const size_t n = std::min(in.size, bytes.size());
+        if (!n)
+            break;
+        memcpy(in.start, bytes.data(), n);
+        pn_connection_driver_read_done(&engine_, n);
+        bytes.remove_prefix(n);
+        speak();
+    }
+    return any;
+}
+
 bool Peer::listen() {
+    if (endpoint_.over_tcp)
+        return hear(std::exchange(received, ""));
     bool any = false;
     while (std::optional<Frame> frame = take_frame(&received)) {
         any = true;
@@ -146,16 +178,7 @@ bool Peer::listen() {
         }
         CHECK_EQ(frame->opcode, kBinary);
         messages++;
-        for (std::string_view bytes = frame->payload; !bytes.empty();) {
-            const pn_rwbytes_t in = pn_connection_driver_read_buffer(&engine_);
-            const size_t n = std::min(in.size, bytes.size());
-            if (!n)
-                break;
-            memcpy(in.start, bytes.data(), n);
-            pn_connection_driver_read_done(&engine_, n);
-            bytes.remove_prefix(n);
-            speak();
-        }
+        hear(frame->payload);
     }
     return any;
 }
@@ -165,8 +188,17 @@ void Peer::run() {
         moved = serve();
         if (speaking_)
             moved |= speak() | listen();
-        if (!quota)
+        if (quota)
+            continue;
+        if (!goes_on_reading) {
             cut();
+        } else {
+            lws_proton_driver_read_close(driver_);
+            quota = SIZE_MAX;
+            goes_on_reading = false;
+            unsent_.clear();
+            moved = true;
+        }
     }
 }
 

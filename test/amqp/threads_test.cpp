@@ -169,12 +169,17 @@ private:
     const bool restless_;  // each connection that is served wakes itself in each event
     std::mutex mutex_;
     std::vector<Waker> wakers_;
-    lws_proton_amqp_t server_ = {
-        [](void *self, pn_event_t *event) { static_cast<Site *>(self)->serve(event); }, this,
-        nullptr};
-    lws_proton_amqp_t client_ = {
-        [](void *self, pn_event_t *event) { static_cast<Site *>(self)->send(event); }, this,
-        nullptr};
+    lws_proton_amqp_t handled_by(void (*handle)(void *self, pn_event_t *event)) {
+        lws_proton_amqp_t amqp{};
+        amqp.handle = handle;
+        amqp.context = this;
+        return amqp;
+    }
+
+    lws_proton_amqp_t server_ = handled_by(
+        [](void *self, pn_event_t *event) { static_cast<Site *>(self)->serve(event); });
+    lws_proton_amqp_t client_ = handled_by(
+        [](void *self, pn_event_t *event) { static_cast<Site *>(self)->send(event); });
     const lws_protocols protocols_[4] = {
         {"http", lws_callback_http_dummy, 0, 0, 0, nullptr, 0},
         LWS_PROTON_AMQP_PROTOCOL("amqp", &server_),

@@ -25,9 +25,39 @@ int lws_proton_amqp_connect(const lws_proton_amqp_connect_t *how, pn_connection_
     }
 }
 
+void lws_proton_amqp_over_tcp(lws_context_creation_info *info, const char *protocol) {
+    info->options |= LWS_SERVER_OPTION_ADOPT_APPLY_LISTEN_ACCEPT_CONFIG;
+    info->listen_accept_role = "raw-skt";
+    info->listen_accept_protocol = protocol;
+}
+
+int lws_proton_amqp_adopt(lws_vhost *vhost, const char *protocol, lws_proton_conn *c,
+                          const void *bytes, size_t len, uint32_t age_ms) {
+    const lws_protocols *entry = lws_vhost_name_to_protocol(vhost, protocol);
+    if (!entry || entry->callback != lws_proton_amqp_callback) {
+        c->ops->close(c);
+        return -1;
+    }
+    lws_sock_file_fd_type fd;
+    fd.sockfd = c;
+    lws *wsi = lws_adopt_descriptor_vhost(vhost, LWS_ADOPT_SOCKET, fd, protocol, nullptr);
+    if (!wsi)
+        return -1;
+    Session *session = *static_cast<Session **>(lws_wsi_user(wsi));
+    session->came_before(age_ms);
+    if (len && session->receive(bytes, len, true))
+        lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+    return 0;
+}
+
 lws *lws_proton_amqp_wsi(pn_connection_t *connection) {
     const Session *session = Session::of(connection);
     return session ? session->wsi() : nullptr;
+}
+
+int lws_proton_amqp_is_websocket(pn_connection_t *connection) {
+    const Session *session = Session::of(connection);
+    return session && session->is_websocket();
 }
 
 const char *lws_proton_amqp_peer(pn_connection_t *connection) {

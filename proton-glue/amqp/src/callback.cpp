@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // lws's callbacks. Whose session they are about is in the wsi: of a server in its user space, which
-// lws makes with it, of a client in its opaque user data, which are there before it.
+// lws makes with it, of a client in its opaque user data, which are there before it. WebSockets have
+// http's callbacks and their own, TCP connections those of lws's raw ones.
 #include "session.hpp"
 
 #include <lws_proton_amqp.h>
@@ -36,6 +37,15 @@ int upgrade(lws *wsi, Session *&session) {
     return 0;
 }
 
+// A TCP peer. -1: lws closes it.
+int adopt(lws *wsi, Session *&session) {
+    std::unique_ptr<Session> made(new (std::nothrow) Session(amqp_of(wsi)));
+    if (!made || !made->init(nullptr, nullptr))
+        return -1;
+    session = made.release();
+    return session->adopted(wsi);
+}
+
 void wake_stalled(lws *wsi) {
     for (const auto &waker : Waker::take_stalled(lws_get_context(wsi), lws_wsi_tsi(wsi)))
         if (Session *session = waker->session())
@@ -52,8 +62,11 @@ int serve(lws *wsi, Session *&session, lws_callback_reasons reason, void *in, si
     case LWS_CALLBACK_RECEIVE:
     case LWS_CALLBACK_CLIENT_RECEIVE:
         return session->receive(in, len, lws_frame_is_binary(wsi));
+    case LWS_CALLBACK_RAW_RX:
+        return session->receive(in, len, true);
     case LWS_CALLBACK_SERVER_WRITEABLE:
     case LWS_CALLBACK_CLIENT_WRITEABLE:
+    case LWS_CALLBACK_RAW_WRITEABLE:
         return session->writable();
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         session->peer_closes(in, len);
@@ -86,12 +99,19 @@ int lws_proton_amqp_callback(lws *wsi, lws_callback_reasons reason, void *user, 
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
         return upgrade(wsi, *static_cast<Session **>(user));
 
+    case LWS_CALLBACK_RAW_ADOPT:
+        return user ? adopt(wsi, *static_cast<Session **>(user)) : -1;
+
     case LWS_CALLBACK_ESTABLISHED:
     case LWS_CALLBACK_RECEIVE:
     case LWS_CALLBACK_SERVER_WRITEABLE:
     case LWS_CALLBACK_CLOSED:
     case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
     case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
+    case LWS_CALLBACK_RAW_RX:
+    case LWS_CALLBACK_RAW_WRITEABLE:
+    case LWS_CALLBACK_RAW_CLOSE:
+    case LWS_CALLBACK_RAW_SKT_DROP_PROTOCOL:
         return user ? serve(wsi, *static_cast<Session **>(user), reason, in, len) : 0;
 
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:

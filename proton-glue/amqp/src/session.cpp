@@ -31,6 +31,15 @@ int64_t now_ms() noexcept {
     return lws_now_usecs() / LWS_US_PER_MS;
 }
 
+uint32_t or_default(uint32_t set, uint32_t otherwise) noexcept {
+    return set ? set : otherwise;
+}
+
+// For lws_write(), which leaves them as they are.
+unsigned char *bytes_of(const char *bytes) noexcept {
+    return reinterpret_cast<unsigned char *>(const_cast<char *>(bytes));
+}
+
 // What lws_write() puts a header before. It has been copied by then, but for permessage-deflate.
 uint8_t *scratch() noexcept {
     thread_local uint8_t bytes[LWS_PRE + LWS_PROTON_AMQP_PIECE];
@@ -41,7 +50,7 @@ uint8_t *scratch() noexcept {
 
 Session::Session(const lws_proton_amqp_t &amqp)
     : engine_(amqp.handle, amqp.context), waker_(std::make_shared<Waker>(*this)), amqp_(amqp) {
-    idle_.session = limit_.session = this;
+    open_.session = idle_.session = limit_.session = this;
 }
 
 Session::~Session() {
@@ -49,8 +58,8 @@ Session::~Session() {
     // Somebody may hold a reference to the connection.
     if (pn_connection_t *connection = engine_.connection())
         pn_record_set(pn_connection_attachments(connection), kSession, nullptr);
-    lws_sul_cancel(&idle_.sul);
-    lws_sul_cancel(&limit_.sul);
+    for (Timer *timer : {&open_, &idle_, &limit_})
+        cancel(*timer);
     if (ended_)
         *ended_ = true;
 }
@@ -63,6 +72,9 @@ bool Session::init(pn_connection_t *connection, pn_transport_t *transport) noexc
     pn_record_set(record, kSession, this);
     if (!transport)
         pn_transport_set_max_frame(engine_.transport(), LWS_PROTON_AMQP_MAX_FRAME);
+    const uint32_t idle = or_default(amqp_.idle_ms, LWS_PROTON_AMQP_IDLE_MS);
+    if (idle != LWS_PROTON_AMQP_NEVER && !pn_transport_get_idle_timeout(engine_.transport()))
+        pn_transport_set_idle_timeout(engine_.transport(), idle);
     return true;
 }
 
@@ -94,9 +106,12 @@ int Session::established(lws *wsi) noexcept {
     wsi_ = wsi;
     char address[64];
     peer_ = lws_get_peer_simple(wsi, address, sizeof(address)) ? address : "";
-    // It says whether it is there, and wants a power of two.
-    static_assert(LWS_PROTON_AMQP_RX == 1 << 14);
-    deflate_ = !lws_set_extension_option(wsi, "permessage-deflate", "rx_buf_size", "14");
+    if (carrier_ == Carrier::websocket) {
+        // It says whether it is there, and wants a power of two.
+        static_assert(LWS_PROTON_AMQP_RX == 1 << 14);
+        deflate_ = !lws_set_extension_option(wsi, "permessage-deflate", "rx_buf_size", "14");
+        await_open();
+    }
     // A quarter of the window, as it begins: the loop calls for WRITE while so much is free.
     plenty_ = std::max<size_t>(writable_now() / 4, LWS_PROTON_TX_CHOKED) + kReserve;
     waker_->attach(wsi);
@@ -104,7 +119,38 @@ int Session::established(lws *wsi) noexcept {
     return verdict();
 }
 
+int Session::adopted(lws *wsi) noexcept {
+    wsi_ = wsi;
+    carrier_ = Carrier::tcp;
+    state_ = State::arriving;
+    await_open();
+    // Neither in the midst of an adoption, where lws holds the context's lock, nor before TLS is
+    // there, of which the application may want to know. With TLS lws forgets this, and the first
+    // that the application hears of is what is received.
+    lws_callback_on_writable(wsi);
+    return 0;
+}
+
+void Session::came_before(uint32_t ms) noexcept {
+    if (open_.due)
+        schedule(open_, open_.due - ms);
+}
+
+int Session::arrive() noexcept {
+    // It came too late, or was refused, and is about to be closed.
+    if (engine_.failed())
+        return -1;
+    // lws has a time-out of its own for what follows TLS.
+    lws_set_timeout(wsi_, NO_PENDING_TIMEOUT, 0);
+    if (!accept(wsi_))
+        return established(wsi_);
+    engine_.fail("amqp:unauthorized-access", "refused");
+    return -1;
+}
+
 int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
+    if (state_ == State::arriving && arrive())
+        return -1;
     if (!binary) {
         text_ = true;
         engine_.fail(kFramingError, "a text message on the WebSocket");
@@ -128,6 +174,8 @@ int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
 }
 
 int Session::writable() noexcept {
+    if (state_ == State::arriving && arrive())
+        return -1;
     // What was in it has been read by now.
     piece_.reset();
     pump();
@@ -217,6 +265,8 @@ void Session::pump() noexcept {
         on(Event::half_ended);
     if (next)
         schedule(idle_, next);
+    if (open_.due && is_peer_open())
+        cancel(open_);
     if (engine_.output().size || state_ == State::closing || piece_)
         lws_callback_on_writable(wsi_);
 }
@@ -227,21 +277,27 @@ size_t Session::writable_now() const noexcept {
 }
 
 bool Session::write(pn_bytes_t out, size_t room) noexcept {
+    // Also over TCP: of more lws would keep the rest.
     const size_t n = std::min({out.size, room, size_t{LWS_PROTON_AMQP_PIECE}});
-    uint8_t *piece = scratch();
-    if (deflate_) {
-        piece_.reset(new (std::nothrow) uint8_t[LWS_PRE + n]);
-        piece = piece_.get();
-        if (!piece)
-            return false;
-    }
-    copy(piece + LWS_PRE, out.start, n);
-    if (lws_write(wsi_, piece + LWS_PRE, n, LWS_WRITE_BINARY) < 0)
+    if (carrier_ == Carrier::websocket ? !write_message(out.start, n)
+                                       : lws_write(wsi_, bytes_of(out.start), n, LWS_WRITE_RAW) < 0)
         return false;
     engine_.sent(n);
     unread_ -= std::min(unread_, n);
     taken_ = now_ms();
     return true;
+}
+
+bool Session::write_message(const char *bytes, size_t size) noexcept {
+    uint8_t *piece = scratch();
+    if (deflate_) {
+        piece_.reset(new (std::nothrow) uint8_t[LWS_PRE + size]);
+        piece = piece_.get();
+        if (!piece)
+            return false;
+    }
+    copy(piece + LWS_PRE, bytes, size);
+    return lws_write(wsi_, piece + LWS_PRE, size, LWS_WRITE_BINARY) >= 0;
 }
 
 void Session::read(bool on) noexcept {
@@ -254,9 +310,10 @@ int Session::verdict() noexcept {
     if (state_ != State::closing)
         return 0;
     // From here on lws has its own time-outs.
-    lws_sul_cancel(&limit_.sul);
-    lws_sul_cancel(&idle_.sul);
-    say_why();
+    for (Timer *timer : {&open_, &idle_, &limit_})
+        cancel(*timer);
+    if (carrier_ == Carrier::websocket)
+        say_why();
     return -1;
 }
 
@@ -297,9 +354,36 @@ void Session::schedule(Timer &timer, int64_t due) noexcept {
                      static_cast<lws_usec_t>(in * LWS_US_PER_MS + 1));
 }
 
+void Session::cancel(Timer &timer) noexcept {
+    lws_sul_cancel(&timer.sul);
+    timer.due = 0;
+}
+
+void Session::await_open() noexcept {
+    const uint32_t ms = or_default(amqp_.open_ms, LWS_PROTON_AMQP_OPEN_MS);
+    if (ms != LWS_PROTON_AMQP_NEVER)
+        schedule(open_, now_ms() + ms);
+}
+
+bool Session::is_peer_open() const noexcept {
+    return pn_connection_state(engine_.connection()) & (PN_REMOTE_ACTIVE | PN_REMOTE_CLOSED);
+}
+
+void Session::too_late() noexcept {
+    // An end that has begun already has a limit of its own.
+    if (state_ != State::arriving && state_ != State::open)
+        return;
+    engine_.fail("amqp:resource-limit-exceeded", "the peer did not open the connection in time");
+    on(Event::violated);
+    if (state_ == State::closing)
+        lws_callback_on_writable(wsi_);
+}
+
 void Session::expired(const Timer &timer) noexcept {
     const int64_t end = taken_ + LWS_PROTON_AMQP_END_MS;
-    if (&timer == &idle_)
+    if (&timer == &open_)
+        too_late();
+    else if (&timer == &idle_)
         pump();
     else if (now_ms() < end)
         schedule(limit_, end);  // slow, but it reads

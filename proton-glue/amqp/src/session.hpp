@@ -15,10 +15,10 @@
 
 namespace lws_proton::amqp {
 
-// An AMQP connection and the WebSocket that carries it, from before the upgrade until both have
-// ended. All of it in the WebSocket's pt.
+// An AMQP connection and what carries it, a WebSocket or a TCP connection, from before the upgrade
+// (or from the accept) until both have ended. All of it in the carrier's pt.
 //
-// What returns an int is lws's callback: -1 has it close the WebSocket.
+// What returns an int is lws's callback: -1 has lws close the carrier.
 class Session {
 public:
     explicit Session(const lws_proton_amqp_t &amqp);
@@ -34,6 +34,7 @@ public:
     pn_connection_t *connection() const noexcept { return engine_.connection(); }
     pn_transport_t *transport() const noexcept { return engine_.transport(); }
     lws *wsi() const noexcept { return wsi_; }
+    bool is_websocket() const noexcept { return carrier_ == Carrier::websocket; }
     const std::string &peer() const noexcept { return peer_; }
     const std::shared_ptr<Waker> &waker() const noexcept { return waker_; }
 
@@ -47,19 +48,26 @@ public:
     // 0: the request is accepted. Else an HTTP status.
     int accept(lws *wsi) noexcept;
     int established(lws *wsi) noexcept;
+    // A TCP peer, which may have TLS to begin with. The application hears of it once it is served.
+    int adopted(lws *wsi) noexcept;
+    // It came so long ago already.
+    void came_before(uint32_t ms) noexcept;
+    // A text message is not binary, what comes by TCP is.
     int receive(const void *bytes, size_t size, bool binary) noexcept;
     int writable() noexcept;
     // The peer closes the WebSocket, with this.
     void peer_closes(const void *payload, size_t size) noexcept;
     // lws could not connect.
     void unreached(const char *why) noexcept;
-    // The WebSocket is gone, or will not be: the last call.
+    // The carrier is gone, or will not be: the last call.
     void gone() noexcept;
 
     // It was woken, and WRITE will not come.
     void attend() noexcept;
 
 private:
+    enum class Carrier : uint8_t { websocket, tcp };
+
     struct Timer {
         lws_sorted_usec_list_t sul;  // first: it is what lws calls with
         Session *session;
@@ -68,12 +76,18 @@ private:
 
     static void timer_cb(lws_sorted_usec_list_t *sul) noexcept;
     void schedule(Timer &timer, int64_t due) noexcept;
+    static void cancel(Timer &timer) noexcept;
     void expired(const Timer &timer) noexcept;
+    void await_open() noexcept;
+    bool is_peer_open() const noexcept;
+    void too_late() noexcept;
+    int arrive() noexcept;
 
     void on(Event event) noexcept;
     void pump() noexcept;
     size_t writable_now() const noexcept;
     bool write(pn_bytes_t out, size_t room) noexcept;
+    bool write_message(const char *bytes, size_t size) noexcept;
     void read(bool on) noexcept;
     int verdict() noexcept;
     void say_why() noexcept;
@@ -82,7 +96,7 @@ private:
     const std::shared_ptr<Waker> waker_;
     const lws_proton_amqp_t &amqp_;
     lws *wsi_ = nullptr;
-    Timer idle_{}, limit_{};
+    Timer open_{}, idle_{}, limit_{};
     std::vector<std::pair<std::string, std::string>> headers_;
     bool *ended_ = nullptr;
     std::string peer_;
@@ -93,6 +107,7 @@ private:
     size_t unanswered_ = 0;             // bytes taken since pump()
     size_t unread_ = 0;  // bytes more taken from a peer than by it, while it has some to take
     State state_ = State::upgrading;
+    Carrier carrier_ = Carrier::websocket;
     bool text_ = false;  // the peer sent some
     bool deflate_ = false;
     bool reading_ = true;
