@@ -24,11 +24,13 @@ const std::string kTcp = "amqp://";
 
 Network::Network(const Options &options, std::function<void(pn_event_t *)> handle)
     : options_(options), handle_(std::move(handle)),
-      proactor_(pn_proactor()), amqp_{[](void *self, pn_event_t *event) {
-                                          static_cast<Network *>(self)->handle_(event);
-                                      },
-                                      this, nullptr},
-      protocols_{LWS_PROTON_AMQP_PROTOCOL("amqp", &amqp_), LWS_PROTOCOL_LIST_TERM} {
+      proactor_(pn_proactor()), protocols_{LWS_PROTON_AMQP_PROTOCOL("amqp", &amqp_), LWS_PROTOCOL_LIST_TERM} {
+    amqp_.handle = [](void *self, pn_event_t *event) {
+        static_cast<Network *>(self)->handle_(event);
+    };
+    amqp_.context = this;
+    // As Proton's own connections, which it is measured beside, have none.
+    amqp_.idle_ms = LWS_PROTON_AMQP_NEVER;
     // lws would go to the broker through it.
     unsetenv("http_proxy");
     // What goes wrong with a connection is told by its events.

@@ -36,7 +36,7 @@ private:
     const Options &options_;
     const std::function<void(pn_event_t *)> handle_;
     pn_proactor_t *const proactor_;
-    lws_proton_amqp_t amqp_;
+    lws_proton_amqp_t amqp_{};
     lws_protocols protocols_[2];
     lws_context *context_ = nullptr;
 };

@@ -19,14 +19,17 @@ extern "C" {
 
 namespace {
 
-lws_proton_amqp_t broker = {
-    [](void *, pn_event_t *event) { queue_connection_event(event); },
-    nullptr,
-    [](void *, lws *, pn_connection_t *, pn_transport_t *transport) {
+lws_proton_amqp_t make_broker() {
+    lws_proton_amqp_t amqp{};
+    amqp.handle = [](void *, pn_event_t *event) { queue_connection_event(event); };
+    amqp.accept = [](void *, lws *, pn_connection_t *, pn_transport_t *transport) {
         limit_transport(transport);
         return 0;
-    },
-};
+    };
+    return amqp;
+}
+
+lws_proton_amqp_t broker = make_broker();
 
 lws_vhost *make_vhost() {
     static const lws_protocols protocols[] = {
