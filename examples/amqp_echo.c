@@ -217,7 +217,9 @@ handle(void *unused, pn_event_t *event)
 		pn_connection_close(c);
 		break;
 	case PN_TRANSPORT_ERROR:
-		lwsl_user("%s: %s: %s\n", lws_proton_amqp_peer(c) ? "ws" : "tcp",
+		/* a peer words it: in quotes it tells no kinds of lines apart */
+		lwsl_warn("%s: \"%s: %s\"\n",
+			  lws_proton_amqp_peer(c) ? "ws" : "tcp",
 			  pn_condition_get_name(pn_transport_condition(t)),
 			  pn_condition_get_description(
 						pn_transport_condition(t)));
@@ -409,7 +411,7 @@ main(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 
-	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);
+	log_from_now_on();
 
 	if (listen_tcp()) {
 		lws_context_destroy(serving.context);

@@ -270,7 +270,7 @@ main(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 
-	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);
+	log_from_now_on();
 
 	snprintf(ready, sizeof(ready), "%s://localhost:%d/",
 		 o.tls_cert ? "https" : "http",

@@ -93,7 +93,7 @@ serve_own_proactor(struct lws_context_creation_info *info, long port)
 		finish();
 		return EXIT_FAILED;
 	}
-	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);
+	log_from_now_on();
 
 	http = info->port == CONTEXT_PORT_NO_LISTEN_SERVER ? own.port :
 					lws_get_vhost_listen_port(own.vhost);

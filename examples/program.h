@@ -14,6 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(LWS_PROTON)
+#include <lws_proton_log.h>
+#endif
+
 #define MAX_PORT		65535
 
 enum exit_code {
@@ -79,4 +83,15 @@ keep_first_error(int level, const char *line)
 		reason = stamp ? stamp + strlen("] E: ") : line;
 	kept = 1;
 	snprintf(why, sizeof(why), "%.*s", (int)strcspn(reason, "\n"), reason);
+}
+
+/* From now on the log is for whoever runs the program, and much of it peers' text. */
+static inline void
+log_from_now_on(void)
+{
+#if defined(LWS_PROTON)
+	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lws_proton_log);
+#else
+	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);
+#endif
 }

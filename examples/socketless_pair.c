@@ -16,6 +16,7 @@
 
 #include <libwebsockets.h>
 #include <lws_proton.h>
+#include <lws_proton_log.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -227,7 +228,7 @@ main(int argc, char **argv)
 
 	/* lws would send the client to the proxy instead */
 	unsetenv("http_proxy");
-	lws_set_log_level(LLL_ERR | LLL_WARN, lwsl_emit_stderr);
+	lws_set_log_level(LLL_ERR | LLL_WARN, lws_proton_log);
 
 	if (argc == 3) {
 		info.ssl_cert_filepath		= argv[1];

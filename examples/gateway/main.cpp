@@ -17,6 +17,8 @@
 #include "status.hpp"
 #include "tunnel.hpp"
 
+#include <lws_proton_log.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -105,7 +107,7 @@ int main(int argc, char **argv) {
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
     Site site(*options);
-    lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);
+    lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lws_proton_log);
     lws_context_creation_info info = {};
     info.options = LWS_SERVER_OPTION_PROTON | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
     info.port = options->listen_port;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tunnel.hpp"
 
+#include <lws_proton_log.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -13,9 +15,12 @@ constexpr int kFlushSeconds = 30;
 // RFC 6455's registry: "try again later".
 constexpr int kTryAgainLater = 1013;
 
+// For the log.
 std::string header(lws *wsi, lws_token_indexes token) {
     char value[256];
-    return lws_hdr_copy(wsi, value, sizeof(value), token) > 0 ? value : "";
+    char word[LWS_PROTON_LOG_LINE / 2];
+    const int length = lws_hdr_copy(wsi, value, sizeof(value), token);
+    return lws_proton_log_word(word, sizeof(word), value, length > 0 ? length : 0);
 }
 
 }  // namespace

@@ -42,15 +42,16 @@ def sha256(path):
 
 class Server:
     """A program under test. Left without an error it has to end as it should: with status 0, one
-    line on stdout, and none in its log of level error but those that `may_log` matches."""
+    line on stdout, and none in its log of level error but those that `may_log` matches. Its log may be
+    a descriptor of the test's instead, `stderr`."""
 
-    def __init__(self, name, *arguments, ports=("--port", "0"), may_log=None):
+    def __init__(self, name, *arguments, ports=("--port", "0"), may_log=None, stderr=None):
         self.name = name
         self.may_log = may_log
         self._log = tempfile.TemporaryFile()
         self._child = subprocess.Popen(
             [program(name), *ports, *map(str, arguments)],
-            stdout=subprocess.PIPE, stderr=self._log)
+            stdout=subprocess.PIPE, stderr=self._log if stderr is None else stderr)
         if not select.select([self._child.stdout], [], [], PATIENCE_S)[0]:
             self._fail("is not ready")
         line = self._child.stdout.readline().decode()

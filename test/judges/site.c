@@ -250,7 +250,7 @@ main(int argc, char **argv)
 		lws_context_destroy(context);
 		return EXIT_FAILED;
 	}
-	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);
+	log_from_now_on();
 
 	if (pthread_create(&thread, NULL, serve, NULL)) {
 		fprintf(stderr, PROGRAM ": cannot start the service thread\n");
