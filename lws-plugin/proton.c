@@ -253,7 +253,7 @@ proton_deadline(void *user, int tsi)
 	int n;
 
 	lws_pt_lock(pt, __func__);
-	for (n = 0; n < LWS_COUNT_PT_SUL_OWNERS; n++) {
+	for (n = 0; n < (int)LWS_ARRAY_SIZE(pt->pt_sul_owner); n++) {
 		struct lws_dll2 *d = lws_dll2_get_head(&pt->pt_sul_owner[n]);
 		lws_usec_t us = !d ? INT64_MAX : lws_container_of(d,
 					lws_sorted_usec_list_t, list)->us;

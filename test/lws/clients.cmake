@@ -34,3 +34,11 @@ target_link_libraries(lws_driver_client PRIVATE lws_client_support)
 set_target_properties(lws_driver_client PROPERTIES ENABLE_EXPORTS ON)
 add_test(NAME lws_driver_client COMMAND lws_driver_client)
 set_tests_properties(lws_driver_client PROPERTIES LABELS lws TIMEOUT 300)
+
+# What grows with how many there are.
+foreach(name IN ITEMS many_timers)
+    add_executable(lws_${name} ${name}_test.cpp)
+    target_link_libraries(lws_${name} PRIVATE lws_client_support)
+    add_test(NAME lws_${name} COMMAND lws_${name})
+    set_tests_properties(lws_${name} PROPERTIES LABELS "lws;security" TIMEOUT 300)
+endforeach()
