@@ -37,6 +37,7 @@
 
 #define PROGRAM			"lws-proton-amqp-echo"
 #include "program.h"
+#include "guard_options.h"
 #include "threads.h"
 /* of a session twice as much can wait to be passed on, and as much to be sent */
 #define MESSAGE_MOST		(8 * 1024 * 1024)
@@ -229,7 +230,10 @@ handle(void *unused, pn_event_t *event)
 	}
 }
 
-static lws_proton_amqp_t amqp = { .handle = handle };
+static lws_proton_amqp_t amqp = {
+	.handle		= handle,
+	.origins	= guard_origins,
+};
 
 static const struct lws_protocols protocols[] = {
 	/* first: it is asked for WebSockets that name none, and refuses them */
@@ -276,6 +280,7 @@ usage(FILE *to)
 		"  --max-frame N     largest frame, in bytes (default %d)\n"
 		"  --tls-cert FILE   serve wss:// with this certificate chain (PEM),\n"
 		"  --tls-key FILE    and its private key\n"
+		GUARD_USAGE
 		"  --help            print this and exit\n",
 		DEFAULT_PORT, LWS_MAX_SMP, LWS_PROTON_AMQP_MAX_FRAME);
 }
@@ -292,6 +297,8 @@ parse_options(int argc, char **argv)
 		{ "max-frame",	required_argument,	NULL, 'f' },
 		{ "tls-cert",	required_argument,	NULL, 'c' },
 		{ "tls-key",	required_argument,	NULL, 'k' },
+		{ "origin",	required_argument,	NULL, 'o' },
+		{ "host",	required_argument,	NULL, 'H' },
 		{ "help",	no_argument,		NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -316,6 +323,14 @@ parse_options(int argc, char **argv)
 			break;
 		case 'k':
 			options.tls_key = optarg;
+			break;
+		case 'o':
+			if (add_name("origin", guard_origins, optarg))
+				return EXIT_USAGE;
+			break;
+		case 'H':
+			if (add_name("host", guard_hosts, optarg))
+				return EXIT_USAGE;
 			break;
 		case 'h':
 			usage(stdout);
@@ -410,6 +425,7 @@ main(int argc, char **argv)
 		lws_context_destroy(serving.context);
 		return EXIT_FAILED;
 	}
+	lws_proton_vhost_guard(vhost, &guard);
 
 	log_from_now_on();
 

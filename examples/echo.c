@@ -29,6 +29,10 @@
 #include "program.h"
 #include "threads.h"
 
+#if defined(LWS_PROTON)
+#include "guard_options.h"
+#endif
+
 #define PTS_A_THREAD		4
 #define DEFAULT_PORT		7682
 
@@ -78,6 +82,9 @@ usage(FILE *to)
 		"  --tls-key FILE    and its private key\n"
 		"  --broadcast       what a client sends goes to all clients\n"
 		"  --no-deflate      do not offer permessage-deflate\n"
+#if defined(LWS_PROTON)
+		GUARD_USAGE
+#endif
 		"  --help            print this and exit\n",
 		DEFAULT_PORT, LWS_MAX_SMP);
 }
@@ -118,6 +125,8 @@ parse_options(int argc, char **argv, struct echo_options *o)
 		{ "threads",	required_argument,	NULL, 't' },
 #if defined(LWS_PROTON)
 		{ "own-proactor", no_argument,		NULL, 'o' },
+		{ "origin",	required_argument,	NULL, 'O' },
+		{ "host",	required_argument,	NULL, 'H' },
 #else
 		{ "loop",	required_argument,	NULL, 'l' },
 #endif
@@ -148,6 +157,16 @@ parse_options(int argc, char **argv, struct echo_options *o)
 		case 'o':
 			o->own_proactor = 1;
 			break;
+#if defined(LWS_PROTON)
+		case 'O':
+			if (add_name("origin", guard_origins, optarg))
+				return EXIT_USAGE;
+			break;
+		case 'H':
+			if (add_name("host", guard_hosts, optarg))
+				return EXIT_USAGE;
+			break;
+#endif
 		case 'l':
 			o->loop = NULL;
 			for (i = 0; i < LWS_ARRAY_SIZE(loops); i++)
@@ -300,6 +319,9 @@ main(int argc, char **argv)
 		lws_context_destroy(serving.context);
 		return EXIT_FAILED;
 	}
+#if defined(LWS_PROTON)
+	lws_proton_vhost_guard(vhost, &guard);
+#endif
 
 	log_from_now_on();
 

@@ -33,6 +33,7 @@
 
 #define PROGRAM			"lws-proton-mirror"
 #include "program.h"
+#include "guard_options.h"
 #include "threads.h"
 
 #define DEFAULT_PORT		7681	/* the port of lws's own test server */
@@ -116,6 +117,7 @@ usage(FILE *to)
 		"  --timeout-secs N  close a peer that owes a request for N seconds\n"
 		"  --tls-cert FILE   serve https:// with this certificate chain (PEM),\n"
 		"  --tls-key FILE    and its private key\n"
+		GUARD_USAGE
 		"  --help            print this and exit\n",
 		DEFAULT_PORT, DEFAULT_BIND, LWS_MAX_SMP);
 }
@@ -134,6 +136,8 @@ parse_options(int argc, char **argv, struct mirror_options *o)
 		{ "timeout-secs",	required_argument,	NULL, 'T' },
 		{ "tls-cert",		required_argument,	NULL, 'c' },
 		{ "tls-key",		required_argument,	NULL, 'k' },
+		{ "origin",		required_argument,	NULL, 'O' },
+		{ "host",		required_argument,	NULL, 'H' },
 		{ "help",		no_argument,		NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -176,6 +180,14 @@ parse_options(int argc, char **argv, struct mirror_options *o)
 			break;
 		case 'k':
 			o->tls_key = optarg;
+			break;
+		case 'O':
+			if (add_name("origin", guard_origins, optarg))
+				return EXIT_USAGE;
+			break;
+		case 'H':
+			if (add_name("host", guard_hosts, optarg))
+				return EXIT_USAGE;
 			break;
 		case 'h':
 			usage(stdout);
@@ -230,6 +242,10 @@ main(int argc, char **argv)
 
 	lws_set_log_level(LLL_ERR, keep_first_error);
 
+	/* elsewhere it has whatever names people give it */
+	if (!lws_proton_is_loopback(o.bind) && !guard_hosts[0])
+		guard_hosts[0] = "*";
+
 	mount_page.origin = o.page;
 	if (o.files) {
 		mount_files.origin = o.files;
@@ -269,6 +285,7 @@ main(int argc, char **argv)
 		lws_context_destroy(serving.context);
 		return EXIT_FAILED;
 	}
+	lws_proton_vhost_guard(vhost, &guard);
 
 	log_from_now_on();
 

@@ -1,16 +1,19 @@
 /*
- * The command line of an example program whose options are numbers and files, all
- * of them: one table is its usage, its defaults and what was said.
+ * The command line of an example program whose options are numbers, files and names: one
+ * table is its usage, its defaults and what was said.
  *
  * SPDX-License-Identifier: MIT
  *
- * Include it once a program, after program.h.
+ * Include it once a program, after program.h.  Each of these programs has WebSockets
+ * and a guard for them: --origin and --host.
  */
 
 #include <assert.h>
 #include <getopt.h>
 
-#define MOST_OPTIONS	8
+#include "guard_options.h"
+
+#define MOST_OPTIONS	16
 
 struct option_row {
 	const char	*name;
@@ -19,6 +22,9 @@ struct option_row {
 	long		value;		/* the default, until another is said */
 	const char	**file;		/* it is no number, but this: NULL without it */
 };
+
+/* beyond those of the table, which begin with 0 */
+enum { OPTION_ORIGIN = MOST_OPTIONS, OPTION_HOST };
 
 static void
 usage(FILE *to, const char *about, const struct option_row *o, int count)
@@ -34,7 +40,7 @@ usage(FILE *to, const char *about, const struct option_row *o, int count)
 			fprintf(to, "  --%s N%*s%s (default %ld)\n", o[n].name,
 				14 - (int)strlen(o[n].name), "", o[n].help,
 				o[n].value);
-	fprintf(to, "  --help            print this and exit\n");
+	fprintf(to, GUARD_USAGE "  --help            print this and exit\n");
 }
 
 /* whether it can be; if not, it has been said */
@@ -53,7 +59,7 @@ static int
 parse_option_table(int argc, char **argv, const char *about,
 		     struct option_row *o, int count)
 {
-	struct option options[MOST_OPTIONS + 2] = { { NULL, 0, NULL, 0 } };
+	struct option options[MOST_OPTIONS + 4] = { { NULL, 0, NULL, 0 } };
 	int n;
 
 	assert(count <= MOST_OPTIONS);
@@ -62,13 +68,21 @@ parse_option_table(int argc, char **argv, const char *about,
 		options[n].has_arg = required_argument;
 		options[n].val = n;
 	}
-	options[count].name = "help";
-	options[count].val = 'h';
+	options[count] = (struct option){ "help", no_argument, NULL, 'h' };
+	options[count + 1] = (struct option){ "origin", required_argument, NULL,
+					      OPTION_ORIGIN };
+	options[count + 2] = (struct option){ "host", required_argument, NULL,
+					      OPTION_HOST };
 
 	while ((n = getopt_long(argc, argv, "h", options, NULL)) >= 0)
 		if (n == 'h') {
 			usage(stdout, about, o, count);
 			return EXIT_OK;
+		} else if (n == OPTION_ORIGIN || n == OPTION_HOST) {
+			if (add_name(n == OPTION_HOST ? "host" : "origin",
+				     n == OPTION_HOST ? guard_hosts :
+							guard_origins, optarg))
+				return EXIT_USAGE;
 		} else if (n >= count || !take_option(&o[n], optarg))
 			/* it has been said what is wrong */
 			return EXIT_USAGE;

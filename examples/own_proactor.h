@@ -7,6 +7,8 @@
  * Include it once a program, after threads.h.
  */
 
+#include "guard_options.h"
+
 #include <proton/condition.h>
 #include <proton/listener.h>
 #include <proton/netaddr.h>
@@ -87,7 +89,9 @@ serve_own_proactor(struct lws_context_creation_info *info, long port)
 	serving.context = lws_create_context(info);
 	if (serving.context)
 		own.vhost = lws_create_vhost(serving.context, info);
-	if (!own.vhost)
+	if (own.vhost)
+		lws_proton_vhost_guard(own.vhost, &guard);
+	else
 		fprintf(stderr, PROGRAM ": %s\n", why);
 	if (!own.vhost || start_listening(port)) {
 		finish();

@@ -20,6 +20,7 @@
 
 #include <libwebsockets.h>
 #include <lws_proton.h>
+#include <lws_proton_guard.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -244,6 +245,8 @@ main(int argc, char **argv)
 		.def			= "index.html",
 		.origin_protocol	= LWSMPRO_FILE,
 	};
+	/* its own page, from this machine */
+	static const lws_proton_guard_t guard;
 	struct lws_context_creation_info info = {
 		/* lws does not listen: connections are brought to it */
 		.port			= CONTEXT_PORT_NO_LISTEN_SERVER,
@@ -287,6 +290,7 @@ main(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	log_from_now_on();
+	lws_proton_vhost_guard(vhost, &guard);
 
 	printf("ready: http://localhost:%ld/\n", port);
 	fflush(stdout);

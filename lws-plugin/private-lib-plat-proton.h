@@ -53,6 +53,13 @@ struct lws_plugin;
 int
 lws_plat_load_evlib(struct lws_plugin **pplugin, const char *name);
 
+/*
+ * The vhost's guard, for a request whose headers are complete.  0: it may go on;
+ * 1: it is refused and that was answered; -1: refused, and it can't be answered
+ */
+int
+lws_plat_proton_refuses(struct lws *wsi);
+
 /* the connection knows its wsi: there is no table to keep */
 #define wsi_from_fd(_cx, _c)		((_c)->wsi)
 #define insert_wsi(_cx, _wsi)		((_wsi)->desc.sockfd->wsi = (_wsi), 0)

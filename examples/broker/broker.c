@@ -57,41 +57,12 @@ static struct option_row options[] = {
 	[TLS_KEY] = { "tls-key", "and its private key", .file = &tls_key },
 };
 
-/* a browser's page is to be one of this machine's, and no other site's */
-static int
-is_origin_ours(struct lws *wsi)
-{
-	static const char * const ours[] = {
-		"http://localhost", "http://127.0.0.1",
-		"https://localhost", "https://127.0.0.1",
-	};
-	char origin[64];
-	size_t n;
-
-	/* who is no browser has none */
-	if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) <= 0)
-		return 1;
-	if (lws_hdr_copy(wsi, origin, sizeof(origin), WSI_TOKEN_ORIGIN) <= 0)
-		return 0;
-	for (n = 0; n < LWS_ARRAY_SIZE(ours); n++) {
-		size_t length = strlen(ours[n]);
-
-		if (!strncmp(origin, ours[n], length) &&
-		    (!origin[length] || origin[length] == ':'))
-			return 1;
-	}
-
-	return 0;
-}
-
 static int
 accept_websocket(void *unused, struct lws *wsi, pn_connection_t *c,
 		 pn_transport_t *t)
 {
 	(void)unused;
-	if (!is_origin_ours(wsi))
-		return HTTP_STATUS_FORBIDDEN;
-
+	(void)wsi;
 	pn_connection_set_container(c, PROGRAM);
 	limit_transport(t);
 
@@ -108,6 +79,7 @@ handle_websocket(void *unused, pn_event_t *event)
 static lws_proton_amqp_t amqp = {
 	.handle = handle_websocket,
 	.accept = accept_websocket,
+	.origins = guard_origins,
 };
 
 static const struct lws_protocols protocols[] = {

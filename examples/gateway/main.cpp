@@ -14,6 +14,7 @@
 //   stderr  a line for each connection that has ended, and errors
 //   exit    0 after SIGINT or SIGTERM, once its connections have ended or --drain-seconds are over,
 //           or after a second signal; 1 when it cannot serve; 2 on bad usage
+#include "guard.hpp"
 #include "status.hpp"
 #include "tunnel.hpp"
 
@@ -40,7 +41,7 @@ std::string url(lws_context *context, const char *scheme, const std::string &hos
            std::to_string(port) + "/";
 }
 
-bool serve_status(const Site &site, lws_context *context) {
+bool serve_status(const Site &site, lws_context *context, const Guard &guard) {
     lws_context_creation_info info = {};
     info.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
     info.vhost_name = kStatus;
@@ -48,7 +49,10 @@ bool serve_status(const Site &site, lws_context *context) {
     info.iface = site.options.status_host.c_str();
     info.protocols = kStatusProtocols;
     info.timeout_secs = site.options.handshake_seconds;
-    return lws_create_vhost(context, &info);
+    lws_vhost *vhost = lws_create_vhost(context, &info);
+    if (vhost)
+        lws_proton_vhost_guard(vhost, guard.get());
+    return vhost;
 }
 
 // Until there are no connections, the time is over, or there is a second signal.
@@ -125,8 +129,11 @@ int main(int argc, char **argv) {
     }
     // lws would go to the brokers through it.
     unsetenv("http_proxy");
+    const Guard guard(*options, options->listen_host), status_guard(*options, options->status_host);
     lws_context *context = lws_create_context(&info);
-    if (!context || (options->status_port >= 0 && !serve_status(site, context))) {
+    if (context)
+        lws_proton_vhost_guard(lws_get_vhost_by_name(context, "default"), guard.get());
+    if (!context || (options->status_port >= 0 && !serve_status(site, context, status_guard))) {
         fprintf(stderr, "lws-proton-gateway: it cannot serve: see above\n");
         lws_context_destroy(context);
         return kFailed;

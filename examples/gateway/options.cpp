@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include <libwebsockets.h>
+#include <lws_proton_guard.h>
 
 namespace gateway {
 
@@ -77,8 +78,14 @@ std::optional<Options> parse_options(int argc, char **argv, int *status) {
             return parse_broker(url) ? "" : "not amqp://HOST[:PORT]: " + url;
         });
     app.add_option("--origin", options.origins,
-                   "whose pages may connect, e.g. https://example.org; several are allowed "
-                   "(default: everybody's)");
+                   "whose pages may connect, besides those of its own origin, e.g. "
+                   "https://example.org; several are allowed; * is everybody's")
+        ->check([](const std::string &origin) {
+            return lws_proton_is_origin(origin.c_str()) ? "" : "not an origin: " + origin;
+        });
+    app.add_option("--host", options.hosts,
+                   "what it is called, besides localhost, where it listens on loopback; several "
+                   "are allowed");
     app.add_option("--threads", options.threads, "threads")
         ->check(CLI::Range(1, LWS_MAX_SMP))
         ->capture_default_str();

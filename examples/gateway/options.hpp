@@ -19,7 +19,8 @@ struct Options {
     std::string status_host = "127.0.0.1";
     int status_port = -1;  // none
     std::vector<Broker> brokers;
-    std::vector<std::string> origins;  // empty: any
+    std::vector<std::string> origins;  // besides its own; "*": any
+    std::vector<std::string> hosts;    // names, besides this machine's
     unsigned threads = 1;
     unsigned max_connections = 10000;
     unsigned handshake_seconds = 10;

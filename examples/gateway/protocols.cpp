@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tunnel.hpp"
 
-#include <algorithm>
-
 namespace gateway {
 
 namespace {
@@ -25,15 +23,6 @@ int http(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len
 
 int upgrade(lws *wsi, Tunnel *&tunnel) {
     Site &site = site_of(wsi);
-    const auto &origins = site.options.origins;
-    char origin[256] = "";
-    const int length = lws_hdr_copy(wsi, origin, sizeof(origin), WSI_TOKEN_ORIGIN);
-    // Who is no browser has none.
-    if (length && !origins.empty() &&
-        std::find(origins.begin(), origins.end(), origin) == origins.end()) {
-        site.refused_origin++;
-        return refuse(wsi, HTTP_STATUS_FORBIDDEN);
-    }
     if (site.draining) {
         site.refused_draining++;
         return refuse(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE);

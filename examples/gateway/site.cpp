@@ -15,8 +15,9 @@ std::string Site::metrics() const {
     };
     add("connections", "gauge", "WebSockets that are open.", open);
     add("connections_total", "counter", "WebSockets that were accepted.", accepted);
-    const char *refused = "Upgrades that were refused.";
+    const char *refused = "Requests that were refused.";
     add("refused_total", "counter", refused, refused_origin, "{reason=\"origin\"}");
+    add("refused_total", "counter", refused, refused_host, "{reason=\"host\"}");
     add("refused_total", "counter", refused, refused_full, "{reason=\"full\"}");
     add("refused_total", "counter", refused, refused_draining, "{reason=\"draining\"}");
     add("broker_failures_total", "counter", "Attempts to reach a broker that failed.",

@@ -19,7 +19,7 @@ struct Site {
 
     std::atomic<uint64_t> open{0};
     std::atomic<uint64_t> accepted{0};
-    std::atomic<uint64_t> refused_origin{0}, refused_full{0}, refused_draining{0};
+    std::atomic<uint64_t> refused_origin{0}, refused_host{0}, refused_full{0}, refused_draining{0};
     std::atomic<uint64_t> brokers_failed{0};  // attempts
     std::atomic<uint64_t> unserved{0};        // no broker was reached
     std::atomic<uint64_t> bytes_in{0};        // from clients

@@ -83,6 +83,7 @@
 #include <proton/types.h>
 
 #include "lws_proton.h"
+#include "lws_proton_guard.h"
 
 #if defined(__cplusplus)
 extern "C" {
@@ -136,14 +137,15 @@ typedef struct lws_proton_amqp_t {
 	/* the application's, for both functions */
 	void *context;
 	/*
-	 * Before a WebSocket or a TCP connection is accepted.  NULL: all are.
+	 * Before a WebSocket or a TCP connection is accepted, and after the Origin of
+	 * a WebSocket was found to be allowed.  NULL: all are.
 	 * Otherwise as much a place to set up the connection and its transport as
 	 * before pn_listener_accept2(): container id, SASL, idle time-out, the
 	 * largest frame, contexts; PN_CONNECTION_INIT and PN_CONNECTION_BOUND are
 	 * others.
 	 *
 	 * Of a WebSocket all of the request is there for lws's functions:
-	 * lws_hdr_copy() with WSI_TOKEN_ORIGIN, WSI_TOKEN_HTTP_AUTHORIZATION, ...;
+	 * lws_hdr_copy() with WSI_TOKEN_HTTP_AUTHORIZATION, ...;
 	 * lws_http_cookie_get().  A TCP connection has no request: of each header
 	 * lws_hdr_total_length() is 0; lws_proton_amqp_is_websocket() tells which it
 	 * is.  For both: lws_get_peer_simple(); lws_tls_peer_cert_info(), since TLS
@@ -168,6 +170,15 @@ typedef struct lws_proton_amqp_t {
 	 * In ms; 0: LWS_PROTON_AMQP_IDLE_MS.
 	 */
 	uint32_t idle_ms;
+	/*
+	 * Whose pages may connect, besides the server's own, up to a NULL:
+	 * "https://example.org".  "*" allows everybody.  NULL: none.  Others are
+	 * refused (403).  A WebSocket without an Origin is no browser's, and may
+	 * connect.  This is lws_proton_origin_allowed() of lws_proton_guard.h, which
+	 * has the rules; behind a proxy that ends TLS the server's own pages have to
+	 * be named, too.
+	 */
+	const char *const *origins;
 } lws_proton_amqp_t;
 
 /*

@@ -97,6 +97,8 @@ private:
             static_cast<Application *>(self)->hear(event);
         };
         amqp.context = this;
+        static const char *const everybody[] = {"*", nullptr};
+        amqp.origins = everybody;
         amqp.accept = [](void *self, lws *wsi, pn_connection_t *c, pn_transport_t *t) {
             const auto &accept = static_cast<Application *>(self)->on_accept;
             return accept ? accept(wsi, c, t) : 0;

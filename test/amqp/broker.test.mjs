@@ -178,23 +178,21 @@ test('a settled receiver that does not read is not buffered for without end', as
 });
 
 for (const scheme of ['http', 'https'])
-  test(`only pages of this machine may connect, by ${scheme}`, async (t) => {
+  test(`only its own pages may connect, by ${scheme}`, async (t) => {
     const file = path.join(LWS_PROTON_TLS_DIR, 'cert.pem'), ca = readFileSync(file);
     const broker = await startBroker(t, ...(scheme === 'https' ?
       ['--tls-cert', file, '--tls-key', path.join(LWS_PROTON_TLS_DIR, 'key.pem')] : []));
     const { port, protocol } = new URL(broker.url);
     assert.equal(protocol, `${scheme}:`);
-    for (const host of ['evil.example', 'localhost.evil.example', null]) {
+    for (const host of ['evil.example', 'localhost.evil.example', 'localhost', null]) {
       const origin = host ? `${scheme}://${host}` : 'null';
       const socket = new WebSocket(urlOf('ws', broker), ['amqp'], { origin, ca });
       const [, response] = await once(socket, 'unexpected-response');
       response.resume();
       assert.equal(response.statusCode, 403, origin);
     }
-    for (const host of ['localhost', '127.0.0.1']) {
-      const headers = { Origin: `${scheme}://${host}:${port}` };
-      await close(await opened(connect('ws', broker, { headers, ca })));
-    }
+    const headers = { Origin: `${scheme}://localhost:${port}` };
+    await close(await opened(connect('ws', broker, { headers, ca })));
     await broker.stopsCleanly();
   });
 

@@ -349,6 +349,33 @@ void a_request_is_refused_before_the_upgrade() {
     }
 }
 
+void pages_of_others_are_refused_by_default() {
+    static const char *const example[] = {"https://example.org", nullptr};
+    const struct {
+        const char *const *origins;
+        const char *headers;
+        int status;
+    } cases[] = {
+        {nullptr, "", 101},
+        {nullptr, "Origin: http://localhost\r\n", 101},
+        {nullptr, "Origin: https://localhost\r\n", 403},
+        {nullptr, "Origin: http://localhost:8080\r\n", 403},
+        {nullptr, "Origin: http://evil.example\r\n", 403},
+        {nullptr, "Origin: null\r\n", 403},
+        {example, "Origin: http://localhost\r\n", 101},
+        {example, "Origin: https://example.org\r\n", 101},
+        {example, "Origin: https://www.example.org\r\n", 403},
+    };
+    for (const auto &one : cases) {
+        Receiving application;
+        application.amqp().origins = one.origins;
+        Endpoint endpoint(application);
+        Peer peer(endpoint);
+        CHECK_EQ(peer.upgrade(std::string("Sec-WebSocket-Protocol: amqp\r\n") + one.headers),
+                 one.status);
+    }
+}
+
 void aliases_are_answered_by_their_name_and_no_name_is_refused() {
     for (const std::string name : {"amqp", "binary"}) {
         Receiving application;
@@ -426,6 +453,7 @@ int main() {
         E2E_TEST(who_does_not_read_ends_after_the_close),
         E2E_TEST(who_reads_slowly_reads_all_before_the_end),
         E2E_TEST(a_request_is_refused_before_the_upgrade),
+        E2E_TEST(pages_of_others_are_refused_by_default),
         E2E_TEST(aliases_are_answered_by_their_name_and_no_name_is_refused),
         E2E_TEST(a_websocket_without_a_name_is_the_first_protocols),
         E2E_TEST(a_destroyed_context_ends_its_connections),

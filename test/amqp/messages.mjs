@@ -53,12 +53,15 @@ async function converse(client, websocket, tcp, prefix = '') {
   }
 }
 
+// The page of a browser's client is served by the test.
+const FROM_ANYWHERE = ['--origin', '*'];
+
 // Tests of clients by name.
 export function testMessages(clients) {
   for (const scheme of ['ws', 'wss'])
     for (const [name, client] of Object.entries(clients))
       test(`${name} over ${scheme}, with the broker`, async (t) => {
-        const broker = await startBroker(t, ...tlsOf(scheme));
+        const broker = await startBroker(t, ...FROM_ANYWHERE, ...tlsOf(scheme));
         await converse(client, urlOf('ws', broker), broker.amqp);
         await broker.stopsCleanly();
       });
@@ -67,8 +70,8 @@ export function testMessages(clients) {
     const broker = await RabbitMq.create(t);
     const withUser = (url) => url.replace('://', '://guest:guest@');
     for (const scheme of ['ws', 'wss']) {
-      const gateway =
-        await Server.start(t, LWS_PROTON_GATEWAY, ['--broker', broker.url, ...tlsOf(scheme)]);
+      const gateway = await Server.start(t, LWS_PROTON_GATEWAY,
+        ['--broker', broker.url, ...FROM_ANYWHERE, ...tlsOf(scheme)]);
       for (const [name, client] of Object.entries(clients))
         await t.test(`${name} over ${scheme}`, () =>
           converse(client, withUser(gateway.url), withUser(broker.url), `/queue/${scheme}-`));

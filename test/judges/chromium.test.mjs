@@ -39,7 +39,7 @@ for (const [name, args, agreed] of [
   ['wss, not compressed', [...TLS, '--no-deflate'], NOT_COMPRESSED],
 ])
   test(`an echo over ${name}`, async (t) => {
-    const server = await startEcho(t, args);
+    const server = await startEcho(t, ['--origin', '*', ...args]);
     const page = await openPage(t);
     const handshakes = await webSocketHandshakes(page);
     const [extensions] = await echoIn(page, server.url, 1);

@@ -56,10 +56,12 @@ class Server:
             self._fail("is not ready")
         line = self._child.stdout.readline().decode()
         match = re.fullmatch(
-            r"ready: ((\w+)://localhost:(\d+)/)(?: amqp://localhost:(\d+)/?)?\n", line)
+            r"ready: ((\w+)://localhost:(\d+)/)(?: (?:amqp|http)://localhost:(\d+)/?)?\n", line)
         if not match:
             self._fail(f"said '{line}'")
         self.url, self.scheme, port, self.amqp_port = match.groups()
+        # The gateway's is for its status.
+        self.status_port = self.amqp_port
         self.port = int(port)
 
     def __enter__(self):

@@ -28,6 +28,8 @@ int refuse(lws *wsi, int status) {
 int upgrade(lws *wsi, Session *&session) {
     if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) <= 0)
         return refuse(wsi, HTTP_STATUS_BAD_REQUEST);
+    if (!lws_proton_origin_allowed(wsi, amqp_of(wsi).origins))
+        return refuse(wsi, HTTP_STATUS_FORBIDDEN);
     std::unique_ptr<Session> made(new (std::nothrow) Session(amqp_of(wsi)));
     if (!made || !made->init(nullptr, nullptr))
         return refuse(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE);
