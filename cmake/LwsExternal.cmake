@@ -41,7 +41,8 @@ set(lws_proton_lws_options
 set(lws_proton_library "${lws_proton_prefix}/${lws_proton_libdir}/liblws_proton.so")
 set(lws_library "${lws_proton_prefix}/${lws_proton_libdir}/libwebsockets-proton.so")
 file(RELATIVE_PATH lws_bin_to_lib "/prefix/bin" "/prefix/${lws_proton_libdir}")
-string(REPLACE ";" " " lws_c_flags "${lws_proton_sanitize_flags}")
+string(JOIN " " lws_c_flags ${lws_proton_sanitize_flags} ${lws_proton_hardening_flags})
+string(JOIN " " lws_link_flags ${lws_proton_hardening_link_flags})
 # GCC warns of more, and falsely, when it instruments: what, depends on how long the tree's path is.
 set(lws_disable_werror OFF)
 if(LWS_PROTON_SANITIZE)
@@ -60,7 +61,10 @@ set(lws_proton_lws_arguments
     -DCMAKE_BUILD_TYPE=${CMAKE_BUILD_TYPE}
     -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
     -DCMAKE_C_COMPILER_LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER}
-    -DCMAKE_C_FLAGS=${lws_c_flags})
+    -DCMAKE_C_FLAGS=${lws_c_flags}
+    -DCMAKE_EXE_LINKER_FLAGS=${lws_link_flags}
+    -DCMAKE_MODULE_LINKER_FLAGS=${lws_link_flags}
+    -DCMAKE_SHARED_LINKER_FLAGS=${lws_link_flags})
 
 ExternalProject_Add(lws
     SOURCE_DIR "${lws-src_DIR}"

@@ -6,6 +6,8 @@ file(MAKE_DIRECTORY "${lws_stock_prefix}/include")
 
 lws_proton_lws_source(lws-stock-src FALSE)
 
+# Hardened as the library that it is compared with.
+string(JOIN " " lws_stock_flags ${lws_proton_hardening_flags})
 ExternalProject_Add(lws-stock-loops
     SOURCE_DIR "${lws-stock-src_DIR}"
     BINARY_DIR "${PROJECT_BINARY_DIR}/lws-stock-loops"
@@ -30,6 +32,8 @@ ExternalProject_Add(lws-stock-loops
         -DCMAKE_BUILD_TYPE=${CMAKE_BUILD_TYPE}
         -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
         -DCMAKE_C_COMPILER_LAUNCHER=${CMAKE_C_COMPILER_LAUNCHER}
+        -DCMAKE_C_FLAGS=${lws_stock_flags}
+        -DCMAKE_SHARED_LINKER_FLAGS=${lws_link_flags}
         -DCMAKE_INSTALL_PREFIX=<INSTALL_DIR>
         -DCMAKE_INSTALL_LIBDIR=lib
         -DCMAKE_INSTALL_MESSAGE=LAZY

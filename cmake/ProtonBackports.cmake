@@ -10,7 +10,8 @@ lws_proton_follow_patches("${lws_proton_backports_patches}")
 lws_proton_prepared_source(qpid-proton "${lws_proton_backports_src}"
     --patches "${lws_proton_backports_patches}")
 
-string(REPLACE ";" " " flags "-O2;-g;${lws_proton_sanitize_flags}")
+string(JOIN " " flags -O2 -g ${lws_proton_sanitize_flags} ${lws_proton_hardening_flags})
+string(JOIN " " link_flags ${lws_proton_hardening_link_flags})
 set(link_options)
 if(LWS_PROTON_SANITIZE)
     # The sanitizer's functions come with the program.
@@ -46,6 +47,8 @@ ExternalProject_Add(proton-backports
         -DCMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER}
         -DCMAKE_C_FLAGS=${flags}
         -DCMAKE_CXX_FLAGS=${flags}
+        -DCMAKE_EXE_LINKER_FLAGS=${link_flags}
+        -DCMAKE_SHARED_LINKER_FLAGS=${link_flags}
     BUILD_COMMAND ${CMAKE_COMMAND} --build <BINARY_DIR>
         --target qpid-proton qpid-proton-core qpid-proton-proactor
             c-raw-connection-test c-proactor-test
