@@ -66,6 +66,13 @@ set(lws_proton_lws_arguments
     -DCMAKE_MODULE_LINKER_FLAGS=${lws_link_flags}
     -DCMAKE_SHARED_LINKER_FLAGS=${lws_link_flags})
 
+# What is compiled against a header has to follow in the same run: lws_config.h says which members
+# lws's structures have, and a patch may change any other.
+file(GLOB_RECURSE lws_installed_headers RELATIVE "${lws-src_DIR}/include"
+    "${lws-src_DIR}/include/*.h")
+list(APPEND lws_installed_headers lws_config.h)
+list(TRANSFORM lws_installed_headers PREPEND "${lws_proton_prefix}/${lws_proton_includedir}/")
+
 ExternalProject_Add(lws
     SOURCE_DIR "${lws-src_DIR}"
     BINARY_DIR "${PROJECT_BINARY_DIR}/lws-build"
@@ -98,8 +105,7 @@ ExternalProject_Add(lws
         <INSTALL_DIR>/lib/pkgconfig/libwebsockets_static.pc
         <INSTALL_DIR>/lib/cmake/libwebsockets
     INSTALL_COMMAND ""
-    # The header says which members lws's structures have: programs are to follow at once.
-    BUILD_BYPRODUCTS "${lws_library}" "${lws_proton_prefix}/${lws_proton_includedir}/lws_config.h")
+    BUILD_BYPRODUCTS "${lws_library}" ${lws_installed_headers})
 
 add_library(lws::websockets SHARED IMPORTED GLOBAL)
 add_dependencies(lws::websockets lws)

@@ -39,7 +39,11 @@ function(lws_proton_install_glue)
         LIBRARY_OUTPUT_DIRECTORY "${lws_proton_prefix}/${lws_proton_libdir}")
     file(GLOB headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/proton-glue/include/*.h")
     set(stamp "${PROJECT_BINARY_DIR}/glue-headers.copied")
+    set(copies ${headers})
+    list(TRANSFORM copies
+        REPLACE "^.*/" "${lws_proton_prefix}/${lws_proton_includedir}/")
     add_custom_command(OUTPUT "${stamp}"
+        BYPRODUCTS ${copies}
         COMMAND ${CMAKE_COMMAND} -E copy_if_different ${headers}
             "${lws_proton_prefix}/${lws_proton_includedir}"
         COMMAND ${CMAKE_COMMAND} -E touch "${stamp}"
