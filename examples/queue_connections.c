@@ -14,6 +14,7 @@
 
 #include <lws_proton_amqp.h>
 
+#include <proton/condition.h>
 #include <proton/connection.h>
 #include <proton/event.h>
 #include <proton/link.h>
@@ -26,7 +27,7 @@
 
 struct member {
 	lws_dll2_t		list;
-	pn_connection_t		*connection;
+	struct connection_links	links;
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -44,7 +45,7 @@ enter(pn_connection_t *c)
 	if (members.count < queue_limits.connections && !stopping)
 		m = calloc(1, sizeof(*m));
 	if (m) {
-		m->connection = c;
+		links_init(&m->links, c);
 		lws_dll2_add_tail(&m->list, &members);
 	}
 	pthread_mutex_unlock(&mutex);
@@ -59,6 +60,7 @@ leave(pn_connection_t *c)
 	if (!m)
 		return;
 
+	links_leave(&m->links);
 	pthread_mutex_lock(&mutex);
 	lws_dll2_remove(&m->list);
 	pthread_mutex_unlock(&mutex);
@@ -74,26 +76,28 @@ hang_up(pn_connection_t *c)
 	pn_transport_close_head(pn_connection_transport(c));
 }
 
-/* of all sessions, if it is NULL */
 static void
-links_of(pn_connection_t *c, pn_session_t *session, void (*call)(pn_link_t *))
-{
-	pn_link_t *link;
-
-	for (link = pn_link_head(c, 0); link; link = pn_link_next(link, 0))
-		if (!session || pn_link_session(link) == session)
-			call(link);
-}
-
-static void
-woken(pn_connection_t *c)
+woken(pn_connection_t *c, struct member *m)
 {
 	if (!stopping)
-		links_of(c, NULL, link_go_on);
+		links_woken(&m->links);
 	else if (stopping_at_once || !(pn_connection_state(c) & PN_REMOTE_ACTIVE))
 		hang_up(c);
 	else
 		pn_connection_close(c);
+}
+
+static void
+begin(pn_session_t *session, struct member *m)
+{
+	if (session_enter(&m->links, session)) {
+		pn_condition_set_name(pn_session_condition(session),
+				      "amqp:resource-limit-exceeded");
+		pn_session_close(session);
+		return;
+	}
+	pn_session_set_incoming_capacity(session, 2 * queue_limits.message);
+	pn_session_open(session);
 }
 
 void
@@ -102,6 +106,7 @@ queue_connection_event(pn_event_t *event)
 	pn_connection_t *c = pn_event_connection(event);
 	pn_session_t *session = pn_event_session(event);
 	pn_link_t *link = pn_event_link(event);
+	struct member *m = c ? pn_connection_get_context(c) : NULL;
 
 	switch (pn_event_type(event)) {
 	case PN_CONNECTION_INIT:
@@ -110,29 +115,29 @@ queue_connection_event(pn_event_t *event)
 	case PN_CONNECTION_BOUND:
 		limit_unread(pn_event_transport(event),
 			     2 * queue_limits.message);
-		if (!pn_connection_get_context(c))
+		if (!m)
 			hang_up(c);
 		break;
 	case PN_CONNECTION_REMOTE_OPEN:
 		pn_connection_open(c);
 		break;
 	case PN_SESSION_REMOTE_OPEN:
-		pn_session_set_incoming_capacity(session,
-						 2 * queue_limits.message);
-		pn_session_open(session);
+		if (m)
+			begin(session, m);
 		break;
 	case PN_LINK_REMOTE_OPEN:
 		link_enter(link);
 		break;
 
 	case PN_LINK_FLOW:
-		link_go_on(link);
+		link_flow(link);
 		break;
 	case PN_DELIVERY:
 		link_delivery(link, pn_event_delivery(event));
 		break;
 	case PN_CONNECTION_WAKE:
-		woken(c);
+		if (m)
+			woken(c, m);
 		break;
 
 	case PN_LINK_REMOTE_DETACH:
@@ -142,20 +147,21 @@ queue_connection_event(pn_event_t *event)
 		pn_link_free(link);
 		break;
 	case PN_SESSION_REMOTE_CLOSE:
-		links_of(c, session, link_leave);
+		session_leave(session);
 		pn_session_close(session);
 		pn_session_free(session);
 		break;
 	case PN_CONNECTION_REMOTE_CLOSE:
-		links_of(c, NULL, link_leave);
+		if (m)
+			links_leave(&m->links);
 		pn_connection_close(c);
 		break;
 	case PN_TRANSPORT_ERROR:
 		/* it may not end before a peer reads that does not */
-		links_of(c, NULL, link_leave);
+		if (m)
+			links_leave(&m->links);
 		break;
 	case PN_TRANSPORT_CLOSED:
-		links_of(c, NULL, link_leave);
 		leave(c);
 		break;
 	default:
@@ -170,8 +176,9 @@ queue_connections_stop(int at_once)
 	stopping = 1;
 	pthread_mutex_lock(&mutex);
 	lws_start_foreach_dll(struct lws_dll2 *, d, members.head) {
-		lws_proton_amqp_wake(lws_container_of(d, struct member,
-						      list)->connection);
+		struct member *m = lws_container_of(d, struct member, list);
+
+		lws_proton_amqp_wake(m->links.peer.connection);
 	} lws_end_foreach_dll(d);
 	pthread_mutex_unlock(&mutex);
 }

@@ -3,14 +3,26 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * A queue is made by the first that takes a place at it, and goes when it is
- * empty and has none.  It holds at most so many bytes, those among them that were
- * taken and are not settled; so nothing has to be thrown away.
+ * The first that takes a place at a queue makes it.  A queue goes when it has
+ * neither messages nor places.
  *
- * A place belongs to one link, and is used in the batches of its connection
- * only.  Who is told at his place that there is no message, or no room, is
- * noted there, and his connection is woken when there may be, whatever carries it:
- * that is PN_CONNECTION_WAKE, in a batch of the connection.
+ * A place belongs to one link.  Only the batches of the link's connection use it.
+ * A place that finds no message, or no room, waits.  When there is something for
+ * it, its connection is woken, whatever carries the connection: it gets
+ * PN_CONNECTION_WAKE, in a batch of its own, and asks queue_woken() which of its
+ * places that was for.  As many places are woken as there are messages, or as
+ * there is room for the largest message, and no more.  So a place that was woken
+ * must ask again, or say by queue_pass() that it has no use for it; then it is
+ * another's turn.
+ *
+ * Time: no function takes more than O(log n) for n messages, places or queues, and
+ * none wakes more than QUEUE_WAKES connections.
+ *
+ * Memory: a queue's messages, those included that were taken and are not settled,
+ * take at most queue_limits.queue bytes, each with what is allocated around it.
+ * What Proton keeps for those that were taken (queue_held()) takes at most half as
+ * much more; only the first is given whatever it takes.  A place is
+ * 100 bytes, a queue 200 and its name.
  */
 
 #if !defined(QUEUES_H)
@@ -22,9 +34,16 @@
 #include <stddef.h>
 
 #include "amqp_limits.h"
+#include "messages.h"
 
 /* bytes */
 #define QUEUE_NAME_MOST	255
+
+/* connections that one call wakes at most */
+#define QUEUE_WAKES	2
+
+/* bytes of a message that its link hands to Proton at a time */
+#define QUEUE_PIECE	(32 * 1024)
 
 /* What they hold at most: the program says other numbers before it has threads. */
 struct queue_limits {
@@ -40,42 +59,56 @@ extern struct queue_limits queue_limits;
 
 struct place;
 
-struct message {
-	lws_dll2_t	list;
-	size_t		size;
-	unsigned long	number;		/* in the order in which they came */
-	char		bytes[];
+/* Of a connection: which of its places were woken.  The queues' own. */
+struct queue_peer {
+	pn_connection_t		*connection;
+	lws_dll2_owner_t	woken;
 };
+
+/* What a place is for. */
+enum queue_use { QUEUE_TAKES, QUEUE_PUTS };
 
 /* What is to be told of a queue, since it was made. */
 struct queue_numbers {
 	const char	*name;
 	size_t		messages;	/* that nobody has taken */
 	size_t		unsettled;	/* that somebody has */
-	size_t		bytes;		/* of both */
+	/* of both, and what Proton keeps for the unsettled: as allocated */
+	size_t		bytes;
 	unsigned long	in, out;	/* messages that were put, and consumed */
 };
 
-/* A place at the queue of this name.  NULL: too many queues, or no memory. */
+/*
+ * A place at the queue of this name, for a `user`, which queue_woken() returns.
+ * `peer` is that of the user's connection, and is there for longer than the place.
+ * NULL: too many queues, or no memory.
+ */
 struct place *
-queue_enter(const char *name, pn_connection_t *connection);
+queue_enter(const char *name, enum queue_use use, struct queue_peer *peer,
+	    void *user);
 
 /* What was taken there and not settled is in the queue again, where it was. */
 void
 queue_leave(struct place *place);
 
-/* Whether there is room for the largest message. */
+/* Whether there is room for the largest message.  0: the place waits for it. */
 int
 queue_has_room(struct place *place);
 
-/* Room for a message, which queue_put() then uses.  NULL: not now. */
+/*
+ * Room for a message of at most queue_limits.message bytes, which queue_put() then
+ * uses.  NULL: errno is EAGAIN, there is none and the place waits for it; or ENOMEM.
+ */
 struct message *
 queue_reserve(struct place *place, size_t size);
 
 void
 queue_put(struct place *place, struct message *message);
 
-/* The oldest message, until it is settled.  NULL: there is none. */
+/*
+ * The oldest message, until it is settled.  NULL: there is none, or as many are
+ * unsettled as may be; the place waits for one.
+ */
 struct message *
 queue_take(struct place *place);
 
@@ -83,12 +116,42 @@ queue_take(struct place *place);
 void
 queue_settle(struct place *place, struct message *message, int consumed);
 
-/* Calls it for each queue, while none changes: it takes no long time. */
-void
-queues_tell(void (*tell)(void *context, const struct queue_numbers *numbers),
-	    void *context);
+/* What Proton keeps for a message that was taken until it is settled, in bytes. */
+size_t
+queue_held(const struct message *message);
 
-/* Frees what is in them; there is no place any more. */
+/*
+ * Of the places of a connection that were woken the next one's user; NULL: there
+ * is none.  The place has to ask again, or to pass.
+ */
+void *
+queue_woken(struct queue_peer *peer);
+
+/* A place that was woken has no use for it.  For any other it does nothing. */
+void
+queue_pass(struct place *place);
+
+/*
+ * Goes from one queue to the next, in the order in which they were made.  All zero
+ * at first.  A queue at which a cursor is stays.
+ */
+struct queue_cursor {
+	struct queue *at;
+	int ended;
+};
+
+/*
+ * 0: there is no next, and the cursor is at none.  The name is valid until the
+ * next call for this cursor.
+ */
+int
+queue_next(struct queue_cursor *cursor, struct queue_numbers *numbers);
+
+/* Before a cursor is forgotten. */
+void
+queue_stop(struct queue_cursor *cursor);
+
+/* Frees what is in them; there is no place and no cursor any more. */
 void
 queues_free(void);
 

@@ -6,76 +6,74 @@
 
 #include "numbers_protocol.h"
 
-#include "queues.h"
-
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* bytes that are written at a time */
 #define PIECE		4096
+/* of a queue, at most: its name as escapes, and its numbers */
+#define LINE		(6 * QUEUE_NAME_MOST + 256)
 
 /* lws_json_purify() would take bytes of UTF-8 for control characters */
-static void
-tell_string(FILE *to, const char *text)
+static size_t
+escape(char *to, const char *text)
 {
+	char *at = to;
+
 	for (; *text; text++)
 		if ((unsigned char)*text < ' ' || *text == '"' || *text == '\\')
-			fprintf(to, "\\u%04x", *text);
+			at += sprintf(at, "\\u%04x", (unsigned char)*text);
 		else
-			fputc(*text, to);
+			*at++ = *text;
+
+	return (size_t)(at - to);
 }
 
-struct telling {
-	FILE		*to;
-	const char	*separator;
-};
-
-static void
-tell_queue(void *context, const struct queue_numbers *q)
+static size_t
+tell_queue(char *to, const struct queue_numbers *q, int first)
 {
-	struct telling *t = context;
+	char *at = to;
 
-	fprintf(t->to, "%s{\"name\":\"", t->separator);
-	tell_string(t->to, q->name);
-	fprintf(t->to, "\",\"messages\":%zu,\"unsettled\":%zu,\"bytes\":%zu,"
-		"\"in\":%lu,\"out\":%lu}", q->messages, q->unsettled, q->bytes,
-		q->in, q->out);
-	t->separator = ",";
+	at += sprintf(at, "%s{\"name\":\"", first ? "" : ",");
+	at += escape(at, q->name);
+	at += sprintf(at, "\",\"messages\":%zu,\"unsettled\":%zu,\"bytes\":%zu,"
+		      "\"in\":%lu,\"out\":%lu}", q->messages, q->unsettled,
+		      q->bytes, q->in, q->out);
+
+	return (size_t)(at - to);
 }
 
-/* -1: out of memory */
-static int
-make_answer(struct numbers_answer *a)
+/* as much of what is left as there is room for; the answer has ended with the last */
+static size_t
+make_piece(struct numbers_answer *a, char *to)
 {
-	static const char before[LWS_PRE];
-	struct telling t = { NULL, "" };
+	struct queue_numbers q;
+	size_t n = 0;
 
-	memset(a, 0, sizeof(*a));
-	t.to = open_memstream(&a->bytes, &a->size);
-	if (!t.to)
-		return -1;
-
-	fwrite(before, 1, sizeof(before), t.to);
-	fprintf(t.to, "{\"ms\":%lld,\"most\":%zu,\"queues\":[",
-		(long long)(lws_now_usecs() / LWS_US_PER_MS), queue_limits.queue);
-	queues_tell(tell_queue, &t);
-	fputs("]}\n", t.to);
-	if (fclose(t.to)) {
-		free(a->bytes);
-		a->bytes = NULL;
-		return -1;
+	if (a->state == NUMBERS_HEAD) {
+		n += (size_t)sprintf(to, "{\"ms\":%lld,\"most\":%zu,\"queues\":[",
+				     (long long)(lws_now_usecs() / LWS_US_PER_MS),
+				     queue_limits.queue);
+		a->state = NUMBERS_QUEUES;
 	}
-	a->size -= LWS_PRE;
+	while (n + LINE <= PIECE) {
+		if (!queue_next(&a->cursor, &q)) {
+			n += (size_t)sprintf(to + n, "]}\n");
+			a->state = NUMBERS_NONE;
+			break;
+		}
+		n += tell_queue(to + n, &q, !a->told);
+		a->told = 1;
+	}
 
-	return 0;
+	return n;
 }
 
 static void
 forget_answer(struct numbers_answer *a)
 {
-	free(a->bytes);
-	a->bytes = NULL;
+	queue_stop(&a->cursor);
+	memset(a, 0, sizeof(*a));
 }
 
 static int
@@ -94,18 +92,16 @@ answer(struct lws *wsi, struct numbers_answer *a)
 
 		return lws_http_transaction_completed(wsi) ? -1 : 0;
 	}
-	if (make_answer(a)) {
-		lws_return_http_status(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE,
-				       NULL);
-		return -1;
-	}
+	/* how long it becomes is not known: HTTP/1 ends the connection with it */
 	if (lws_add_http_common_headers(wsi, HTTP_STATUS_OK, "application/json",
-					a->size, &p, end) ||
+					LWS_ILLEGAL_HTTP_CONTENT_LEN, &p, end) ||
 	    lws_add_http_header_by_token(wsi, WSI_TOKEN_HTTP_CACHE_CONTROL,
 					 no_store, sizeof(no_store) - 1, &p,
 					 end) ||
 	    lws_finalize_write_http_header(wsi, start, &p, end))
 		return -1;
+	forget_answer(a);
+	a->state = NUMBERS_HEAD;
 	lws_callback_on_writable(wsi);
 
 	return 0;
@@ -114,27 +110,20 @@ answer(struct lws *wsi, struct numbers_answer *a)
 static int
 write_piece(struct lws *wsi, struct numbers_answer *a)
 {
-	size_t n = a->size - a->sent;
-	int is_last = n <= PIECE;
-	unsigned char *from;
+	unsigned char piece[LWS_PRE + PIECE];
+	size_t n;
 
-	if (!a->bytes)
+	if (a->state == NUMBERS_NONE)
 		return 0;
 
-	if (!is_last)
-		n = PIECE;
-	/* what is before it has been sent: lws may write there */
-	from = (unsigned char *)a->bytes + LWS_PRE + a->sent;
-	if (lws_write(wsi, from, n, is_last ? LWS_WRITE_HTTP_FINAL :
-					      LWS_WRITE_HTTP) != (int)n)
+	n = make_piece(a, (char *)piece + LWS_PRE);
+	if (lws_write(wsi, piece + LWS_PRE, n, a->state == NUMBERS_NONE ?
+		      LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) != (int)n)
 		return -1;
-	a->sent += n;
-	if (!is_last) {
+	if (a->state != NUMBERS_NONE) {
 		lws_callback_on_writable(wsi);
 		return 0;
 	}
-
-	forget_answer(a);
 
 	return lws_http_transaction_completed(wsi) ? -1 : 0;
 }

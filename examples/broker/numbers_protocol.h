@@ -9,7 +9,8 @@
  *	    "in": 17, "out": 13 } ] }
  *
  * "ms" is when, from some beginning; "most" what a queue holds at most.  The rest
- * is struct queue_numbers.
+ * is struct queue_numbers.  The numbers of a queue are of one moment, those of two may
+ * be of different ones.
  */
 
 #if !defined(NUMBERS_PROTOCOL_H)
@@ -17,11 +18,17 @@
 
 #include <libwebsockets.h>
 
-/* of a request, until all of it is sent */
+#include "queues.h"
+
+/*
+ * Of a request, until all of it is sent.  The JSON is made as it is sent, one queue
+ * after the other, so an answer that its client does not read takes no memory but
+ * this, and keeps one queue.
+ */
 struct numbers_answer {
-	char	*bytes;		/* with LWS_PRE before them; NULL: none */
-	size_t	size;
-	size_t	sent;
+	enum { NUMBERS_NONE, NUMBERS_HEAD, NUMBERS_QUEUES } state;
+	int			told;	/* whether there was a queue before */
+	struct queue_cursor	cursor;
 };
 
 #define NUMBERS_PROTOCOL_NAME	"numbers"
