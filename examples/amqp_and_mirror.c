@@ -4,11 +4,11 @@
  *
  * SPDX-License-Identifier: MIT
  *
- * The proactor and its threads are the program's.  It listens for AMQP 1.0: who
- * sends to an address puts into the queue of that name, who receives from one
- * takes from it (queues.h).  On the same proactor lws listens for HTTP.  Each
- * event is shown to lws first, in threads.h; what is not lws's comes to
- * own_event(), in queue_listener.h.
+ * The proactor and its threads are the program's.  Who sends to an address by AMQP
+ * 1.0 puts into the queue of that name, who receives from one takes from it
+ * (queues.h).  On the same proactor lws listens for AMQP and for HTTP.  Each event
+ * is shown to lws first, in threads.h; AMQP's come out of it, to handle_amqp() in
+ * queue_amqp.h.
  *
  * lws has one pt, so one thread at a time is in lws, whichever: its mirror
  * protocol is not made for more (docs/limits.md).
@@ -31,14 +31,14 @@
 #include "option_table.h"
 #include "own_proactor.h"
 #include "queues.h"
-#include "queue_listener.h"
+#include "queue_amqp.h"
 
 /* where lws's test.html and its scripts are; the build system says */
 #if !defined(MIRROR_PAGE_DIR)
 #error "define MIRROR_PAGE_DIR as the directory that holds lws's test.html"
 #endif
 
-enum { AMQP_PORT, HTTP_PORT, THREADS };
+enum { AMQP_PORT, HTTP_PORT, THREADS, OPEN_SECONDS, IDLE_SECONDS };
 
 static struct option_row options[] = {
 	[AMQP_PORT] = { "port", "serve AMQP on port N, 0 picks a free one",
@@ -46,6 +46,20 @@ static struct option_row options[] = {
 	[HTTP_PORT] = { "http-port", "serve HTTP on port N, 0 picks a free one",
 			0, MAX_PORT, .value = 7681 },
 	[THREADS] = { "threads", "threads that serve both", 1, LWS_MAX_SMP, .value = 1 },
+	[OPEN_SECONDS] = { "open-seconds", "close a peer that has not opened AMQP after "
+			   "N seconds", 1, 3600, .value = 10 },
+	[IDLE_SECONDS] = { "idle-seconds", "close one that is silent for N seconds then",
+			   1, 3600, .value = 60 },
+};
+
+static lws_proton_amqp_t amqp = {
+	.handle = handle_amqp,
+	.accept = accept_amqp,
+};
+
+static const struct lws_protocols amqp_protocols[] = {
+	LWS_PROTON_AMQP_PROTOCOL("amqp", &amqp),
+	LWS_PROTOCOL_LIST_TERM
 };
 
 static const struct lws_protocols protocols[] = {
@@ -76,6 +90,7 @@ main(int argc, char **argv)
 		.count_threads	= 1,
 		.protocols	= protocols,
 		.mounts		= &page,
+		.pt_serv_buf_size = LWS_PROTON_AMQP_RX,
 	};
 	int n;
 
@@ -87,10 +102,12 @@ main(int argc, char **argv)
 
 	info.port		= (int)options[HTTP_PORT].value;
 	serving.threads		= (int)options[THREADS].value;
-	serving.own_event	= own_event;
-	serving.stop_own	= stop_own;
+	serving.stop_own	= queue_connections_stop;
+	set_deadlines(&info, &amqp, options[OPEN_SECONDS].value,
+		      options[IDLE_SECONDS].value);
 
-	n = serve_own_proactor(&info, options[AMQP_PORT].value);
+	n = serve_http_and_amqp(&info, amqp_protocols,
+				options[AMQP_PORT].value);
 	if (!serving.own)
 		queues_free();
 

@@ -9,6 +9,7 @@
 #define AMQP_LIMITS_H
 
 #include <proton/condition.h>
+#include <proton/connection.h>
 #include <proton/delivery.h>
 #include <proton/disposition.h>
 #include <proton/link.h>
@@ -16,35 +17,38 @@
 #include <proton/session.h>
 #include <proton/transport.h>
 
-/* bytes: of a frame, of a message, of what came in by a session and is not read */
+/* bytes: of a frame, and of a message where nothing else is said */
 #define FRAME_MOST		(16 * 1024)
-#if !defined(MESSAGE_MOST)
 #define MESSAGE_MOST		(64 * 1024)
-#endif
-#define SESSION_MOST		(2 * MESSAGE_MOST)
 /*
  * More than can begin in what is read at a time.  When as many as there may be
  * have begun and ended at once, Proton 0.37 goes on without a word to its peer.
  */
 #define MOST_SESSIONS		2048
-/* who is silent for so long is gone: AMQP's peers send heartbeats */
-#define IDLE_MS			60000
-
 /* sessions of a connection that may be full at once, where Proton has such a limit */
 #define FULL_SESSIONS		4
 
 /* for a message with more bytes */
 #define TOO_LONG		"amqp:link:message-size-exceeded"
 
+/* the program stops: a client may try again, and finds whoever serves then */
+static inline void
+close_forced(pn_connection_t *c)
+{
+	pn_condition_t *condition = pn_connection_condition(c);
+
+	pn_condition_set_name(condition, "amqp:connection:forced");
+	pn_condition_set_description(condition, "the program stops");
+	pn_connection_close(c);
+}
+
 /* for that of a new connection, of a peer who is not asked who he is */
 static inline void
 limit_transport(pn_transport_t *t)
 {
-	pn_transport_set_server(t);
 	pn_sasl_allowed_mechs(pn_sasl(t), "ANONYMOUS");
 	pn_transport_set_max_frame(t, FRAME_MOST);
 	pn_transport_set_channel_max(t, MOST_SESSIONS - 1);
-	pn_transport_set_idle_timeout(t, IDLE_MS);
 }
 
 /*

@@ -4,9 +4,10 @@
  * SPDX-License-Identifier: MIT
  *
  * The proactor, its threads and the listener are the program's.  It accepts
- * connections as raw ones and reads their first bytes: who begins with "AMQP"
- * gets an AMQP endpoint (raw_amqp.h); all others are given to lws, with what was
- * read of them, which serves a page and, to it, a WebSocket echo.
+ * connections as raw ones and reads their first bytes.  All are given to lws then,
+ * with what was read of them: who begins with "AMQP" gets back what it sends to its
+ * nodes (echo_nodes.h); to all others lws serves a page and, to it, a WebSocket
+ * echo.
  *
  * A peer has --timeout-secs to show that it is the one or the other, that is, to
  * open its AMQP connection or to send its whole request.
@@ -18,8 +19,16 @@
  */
 
 #include <libwebsockets.h>
+#include <lws_proton_amqp.h>
 
-#include "raw_amqp.h"
+#include <proton/condition.h>
+#include <proton/connection.h>
+#include <proton/listener.h>
+#include <proton/netaddr.h>
+#include <proton/raw_connection.h>
+
+#include "amqp_limits.h"
+#include "echo_nodes.h"
 #include "echo_protocol.h"
 
 #define PROGRAM			"lws-proton-one-port"
@@ -27,15 +36,13 @@
 #include "threads.h"
 #include "option_table.h"
 #include "own_proactor.h"
-#include "alarms.h"
 
 #define AMQP			"AMQP"
 #define AMQP_LEN		4
 /* what is read before it is known whose it is; lws takes 2048 at most */
 #define FIRST_MOST		1024
-/* those that are not lws's, and the listener */
+/* those that are not HTTP's, and the listener */
 #define MOST_PEERS		1000
-#define LEAST_ALARM_MS		100
 
 enum { PORT, THREADS, TIMEOUT_SECS };
 
@@ -55,16 +62,110 @@ static const struct lws_http_mount page = {
 	.origin_protocol	= LWSMPRO_FILE,
 };
 
-/* a connection that is not lws's: the context of its raw connection */
+/*
+ * AMQP
+ */
+
+static int
+accept_amqp(void *unused, struct lws *wsi, pn_connection_t *c, pn_transport_t *t)
+{
+	(void)unused;
+	(void)wsi;
+	pn_connection_set_container(c, PROGRAM);
+	limit_transport(t);
+
+	return 0;
+}
+
+static void
+handle_amqp(void *unused, pn_event_t *event)
+{
+	int type = pn_event_type(event);
+
+	(void)unused;
+	if (type == PN_CONNECTION_INIT)
+		serving.own++;
+	echo_nodes_event(event);
+	if (type == PN_TRANSPORT_CLOSED)
+		serving.own--;
+}
+
+static lws_proton_amqp_t amqp = {
+	.handle = handle_amqp,
+	.accept = accept_amqp,
+};
+
+static const struct lws_protocols amqp_protocols[] = {
+	LWS_PROTON_AMQP_PROTOCOL("amqp", &amqp),
+	LWS_PROTOCOL_LIST_TERM
+};
+
+/* a peer that does not read what it is sent is not read from either */
+static const struct lws_protocol_vhost_options answer_first = {
+	NULL, NULL, "answer-first", "1"
+};
+
+static const struct lws_protocol_vhost_options amqp_options = {
+	NULL, &answer_first, "lws-proton", ""
+};
+
+/*
+ * Peers of whom it is not known what they speak
+ */
+
+/* the context of its raw connection */
 struct peer {
-	struct alarm		alarm;
+	lws_dll2_t		list;
 	pn_raw_connection_t	*raw;
-	struct raw_amqp		*amqp;		/* NULL: it is not known yet */
+	int64_t			since;	/* ms of pn_proactor_now_64() */
 	size_t			len;
 	char			first[FIRST_MOST];
 };
 
-static int stopping_at_once;
+/*
+ * Those that can be woken, in the order in which they came, and so in that in which
+ * their time is over.  With the mutex.
+ */
+static pthread_mutex_t peers_mutex = PTHREAD_MUTEX_INITIALIZER;
+static lws_dll2_owner_t peers;
+
+static int64_t
+time_over(const struct peer *peer)
+{
+	return peer->since + 1000 * options[TIMEOUT_SECS].value;
+}
+
+/* for the first of them: with the mutex */
+static void
+set_timeout(void)
+{
+	int64_t ms;
+
+	/* threads.h sets one of its own when the program stops */
+	if (!peers.head || serving.stopping)
+		return;
+	ms = time_over(lws_container_of(peers.head, struct peer, list)) -
+	     pn_proactor_now_64();
+	lws_proton_set_timeout(serving.proactor, ms > 0 ? (pn_millis_t)ms : 0);
+}
+
+/* those whose time is over, or all: their raw connections are woken to be closed */
+static void
+end_peers(int all)
+{
+	struct peer *peer;
+
+	pthread_mutex_lock(&peers_mutex);
+	while (peers.head) {
+		peer = lws_container_of(peers.head, struct peer, list);
+		if (!all && time_over(peer) > pn_proactor_now_64())
+			break;
+		lws_dll2_remove(&peer->list);
+		pn_raw_connection_wake(peer->raw);
+	}
+	set_timeout();
+	pthread_mutex_unlock(&peers_mutex);
+}
 
 static void
 accept_one(pn_listener_t *listener)
@@ -77,7 +178,12 @@ accept_one(pn_listener_t *listener)
 	if (peer) {
 		peer->raw = raw;
 		serving.own++;
-		add_alarm(&peer->alarm, raw, 1000 * options[TIMEOUT_SECS].value);
+		pthread_mutex_lock(&peers_mutex);
+		peer->since = pn_proactor_now_64();
+		lws_dll2_add_tail(&peer->list, &peers);
+		if (peers.count == 1)
+			set_timeout();
+		pthread_mutex_unlock(&peers_mutex);
 	}
 	pn_raw_connection_set_context(raw, peer);
 
@@ -85,19 +191,20 @@ accept_one(pn_listener_t *listener)
 	pn_listener_raw_accept(listener, raw);
 }
 
+/* in its last batch at the latest */
 static void
 forget(struct peer *peer)
 {
-	remove_alarm(&peer->alarm);
+	pthread_mutex_lock(&peers_mutex);
+	lws_dll2_remove(&peer->list);
+	pthread_mutex_unlock(&peers_mutex);
 	pn_raw_connection_set_context(peer->raw, NULL);
-	if (peer->amqp)
-		raw_amqp_free(peer->amqp);
 	free(peer);
 	serving.own--;
 }
 
 static void
-to_lws(struct peer *peer)
+to_lws(struct peer *peer, int is_amqp)
 {
 	lws_proton_loop_t *loop = lws_proton_loop_of(serving.context);
 	struct lws_proton_conn *c = lws_proton_loop_adopt(loop, peer->raw);
@@ -108,24 +215,15 @@ to_lws(struct peer *peer)
 	}
 
 	lws_proton_loop_enter(loop, lws_proton_conn_tsi(c));
-	lws_adopt_socket_vhost_readbuf(own.vhost, c, peer->first, peer->len);
+	if (is_amqp)
+		lws_proton_amqp_adopt(own.amqp_vhost, "amqp", c, peer->first,
+				      peer->len, (uint32_t)
+				(pn_proactor_now_64() - peer->since));
+	else
+		lws_adopt_socket_vhost_readbuf(own.vhost, c, peer->first,
+					       peer->len);
 	lws_proton_loop_leave(loop);
 	forget(peer);
-}
-
-static void
-amqp_event(struct peer *peer, pn_event_type_t type)
-{
-	int64_t at = raw_amqp_event(peer->amqp, type);
-	int64_t soon = pn_proactor_now_64() + LEAST_ALARM_MS;
-
-	/* at once, again and again, for one whose idle time-out is a millisecond */
-	if (at && at < soon)
-		at = soon;
-
-	/* until then it is the one that it was accepted with */
-	if (raw_amqp_is_open(peer->amqp))
-		set_alarm(&peer->alarm, at);
 }
 
 /*
@@ -141,26 +239,27 @@ look(struct peer *peer)
 		.capacity	= (uint32_t)(FIRST_MOST - peer->len),
 	};
 
-	if (serving.stopping) {
+	if (serving.stopping)
 		pn_raw_connection_close(peer->raw);
-	} else if (memcmp(peer->first, AMQP, n)) {
-		to_lws(peer);
-	} else if (n < AMQP_LEN) {
+	else if (memcmp(peer->first, AMQP, n))
+		to_lws(peer, 0);
+	else if (n == AMQP_LEN)
+		to_lws(peer, 1);
+	else
 		pn_raw_connection_give_read_buffers(peer->raw, &b, 1);
-	} else {
-		peer->amqp = raw_amqp_new(peer->raw, peer->first, peer->len);
-		if (peer->amqp)
-			amqp_event(peer, PN_RAW_CONNECTION_READ);
-		else
-			pn_raw_connection_close(peer->raw);
-	}
 }
 
-/* of a peer of whom it is not known yet what it speaks */
 static void
-first_event(struct peer *peer, pn_event_type_t type)
+raw_event(pn_raw_connection_t *raw, pn_event_type_t type)
 {
+	struct peer *peer = pn_raw_connection_get_context(raw);
 	pn_raw_buffer_t b;
+
+	if (!peer) {
+		/* there was no room for one; or it comes late */
+		pn_raw_connection_close(raw);
+		return;
+	}
 
 	switch (type) {
 	case PN_RAW_CONNECTION_CONNECTED:
@@ -168,52 +267,71 @@ first_event(struct peer *peer, pn_event_type_t type)
 		break;
 	case PN_RAW_CONNECTION_READ:
 		/* an empty one is the end of the stream, which is told next */
-		if (pn_raw_connection_take_read_buffers(peer->raw, &b, 1) &&
-		    b.size) {
+		if (pn_raw_connection_take_read_buffers(raw, &b, 1) && b.size) {
 			peer->len += b.size;
 			look(peer);
 		}
 		break;
 	case PN_RAW_CONNECTION_CLOSED_READ:
-		pn_raw_connection_close(peer->raw);
+	case PN_RAW_CONNECTION_WAKE:
+		pn_raw_connection_close(raw);
+		break;
+	case PN_RAW_CONNECTION_DISCONNECTED:
+		forget(peer);
 		break;
 	default:
 		break;
 	}
 }
 
-static void
-woken(struct peer *peer)
-{
-	int open = peer->amqp && raw_amqp_is_open(peer->amqp);
+/*
+ * The listener
+ */
 
-	if (serving.stopping && open && !stopping_at_once)
-		raw_amqp_close(peer->amqp);
-	else if (serving.stopping || (!open && is_due(&peer->alarm)))
-		pn_raw_connection_close(peer->raw);
+static struct listening {
+	pn_listener_t		*listener;	/* NULL: it has ended */
+	int			port;		/* -1: it has ended */
+} listening;
+
+/* for PN_LISTENER_OPEN and PN_LISTENER_CLOSE */
+static void
+on_listener(pn_event_t *event)
+{
+	pn_condition_t *condition;
+	char port[PN_MAX_ADDR];
+
+	if (pn_event_type(event) == PN_LISTENER_OPEN) {
+		pn_netaddr_host_port(pn_listener_addr(listening.listener), NULL,
+				     0, port, sizeof(port));
+		listening.port = atoi(port);
+		return;
+	}
+
+	condition = pn_listener_condition(listening.listener);
+	if (pn_condition_is_set(condition))
+		fprintf(stderr, PROGRAM ": cannot listen: %s\n",
+			pn_condition_get_description(condition));
+	listening.listener = NULL;
+	listening.port = -1;
+	serving.own--;
 }
 
-static void
-raw_event(pn_raw_connection_t *raw, pn_event_type_t type)
+/* on 127.0.0.1, before there are threads.  -1, and a line, on failure */
+static int
+start_listening(long port)
 {
-	struct peer *peer = pn_raw_connection_get_context(raw);
+	char text[8], address[PN_MAX_ADDR];
 
-	if (!peer) {
-		/* there was no room for one; or it comes late */
-		pn_raw_connection_close(raw);
-		return;
-	}
-	if (type == PN_RAW_CONNECTION_DISCONNECTED) {
-		forget(peer);
-		return;
-	}
+	snprintf(text, sizeof(text), "%ld", port);
+	pn_proactor_addr(address, sizeof(address), "127.0.0.1", text);
+	listening.listener = pn_listener();
+	serving.own++;
+	pn_proactor_listen(serving.proactor, listening.listener, address,
+			   SOMAXCONN);
+	while (!listening.port)
+		serve_batch(pn_proactor_wait(serving.proactor));
 
-	if (type == PN_RAW_CONNECTION_WAKE)
-		woken(peer);
-	if (peer->amqp)
-		amqp_event(peer, type);
-	else
-		first_event(peer, type);
+	return listening.port < 0 ? -1 : 0;
 }
 
 /* in the threads: for one connection at a time in one of them */
@@ -229,7 +347,7 @@ own_event(pn_event_t *event)
 		accept_one(pn_event_listener(event));
 		break;
 	case PN_PROACTOR_TIMEOUT:
-		ring_alarms(0);
+		end_peers(0);
 		break;
 	default:
 		if (pn_event_raw_connection(event))
@@ -241,9 +359,10 @@ own_event(pn_event_t *event)
 static void
 stop_own(int at_once)
 {
-	stopping_at_once = at_once;
-	stop_listening();
-	ring_alarms(1);
+	if (listening.listener)
+		pn_listener_close(listening.listener);
+	end_peers(1);
+	echo_nodes_stop(at_once);
 }
 
 int
@@ -260,6 +379,7 @@ main(int argc, char **argv)
 		.extensions		= echo_extensions,
 		.mounts			= &page,
 	};
+	char ready[128];
 	int n;
 
 	n = parse_option_table(argc, argv, "Echoes AMQP messages, and serves a "
@@ -272,8 +392,21 @@ main(int argc, char **argv)
 	info.timeout_secs	= (unsigned int)options[TIMEOUT_SECS].value;
 	/* lws has another for a request that has begun */
 	info.timeout_secs_ah_idle = info.timeout_secs;
+	amqp.open_ms		= (uint32_t)options[TIMEOUT_SECS].value * 1000;
 	serving.own_event	= own_event;
 	serving.stop_own	= stop_own;
 
-	return serve_own_proactor(&info, options[PORT].value);
+	if (start_own_proactor(&info) ||
+	    start_amqp(&info, amqp_protocols, &amqp_options,
+		       CONTEXT_PORT_NO_LISTEN_SERVER) ||
+	    start_listening(options[PORT].value)) {
+		finish();
+		return EXIT_FAILED;
+	}
+
+	snprintf(ready, sizeof(ready),
+		 "http://localhost:%d/ amqp://localhost:%d/", listening.port,
+		 listening.port);
+
+	return serve_own_proactor(ready);
 }

@@ -1,6 +1,6 @@
 /*
- * An example program whose proactor is its own: it listens there itself, and has
- * lws there too.
+ * An example program whose proactor is its own: lws is there, and listens for
+ * HTTP, and for AMQP over TCP.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -9,101 +9,97 @@
 
 #include "guard_options.h"
 
-#include <proton/condition.h>
-#include <proton/listener.h>
-#include <proton/netaddr.h>
+#include <lws_proton_amqp.h>
 
 static struct own {
-	struct lws_vhost	*vhost;
-	pn_listener_t		*listener;	/* NULL: it has ended */
-	int			port;		/* -1: it has ended */
+	struct lws_vhost	*vhost;		/* of HTTP */
+	struct lws_vhost	*amqp_vhost;
+	sigset_t		signals;
 } own;
 
-/* for PN_LISTENER_OPEN and PN_LISTENER_CLOSE */
-static void
-on_listener(pn_event_t *event)
-{
-	pn_condition_t *condition;
-	char port[PN_MAX_ADDR];
-
-	if (pn_event_type(event) == PN_LISTENER_OPEN) {
-		pn_netaddr_host_port(pn_listener_addr(own.listener), NULL, 0,
-				     port, sizeof(port));
-		own.port = atoi(port);
-		return;
-	}
-
-	condition = pn_listener_condition(own.listener);
-	if (pn_condition_is_set(condition))
-		fprintf(stderr, PROGRAM ": cannot listen: %s\n",
-			pn_condition_get_description(condition));
-	own.listener = NULL;
-	own.port = -1;
-	serving.own--;
-}
-
-static void
-stop_listening(void)
-{
-	if (own.listener)
-		pn_listener_close(own.listener);
-}
-
-/* on 127.0.0.1, before there are threads.  -1, and a line, on failure */
-static int
-start_listening(long port)
-{
-	char text[8], address[PN_MAX_ADDR];
-
-	snprintf(text, sizeof(text), "%ld", port);
-	pn_proactor_addr(address, sizeof(address), "127.0.0.1", text);
-	own.listener = pn_listener();
-	serving.own++;
-	pn_proactor_listen(serving.proactor, own.listener, address, SOMAXCONN);
-	while (!own.port)
-		serve_batch(pn_proactor_wait(serving.proactor));
-
-	return own.port < 0 ? -1 : 0;
-}
-
 /*
- * Makes lws's context and vhost, listens on the port, 0 for a free one, and serves
- * both until it is signalled: the exit code.  serving.own_event and stop_own are
- * set.
+ * Makes lws's context and its vhost for HTTP.  0; or -1, and a line.  Then either
+ * serve_until_signalled() or finish().
  */
 static int
-serve_own_proactor(struct lws_context_creation_info *info, long port)
+start_own_proactor(struct lws_context_creation_info *info)
 {
-	char ready[128];
-	sigset_t signals;
-	int http;
-
 	/* before any thread is made: they all inherit it */
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	sigemptyset(&own.signals);
+	sigaddset(&own.signals, SIGINT);
+	sigaddset(&own.signals, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &own.signals, NULL);
 
 	lws_set_log_level(LLL_ERR, keep_first_error);
 	info->foreign_loops = own_proactor();
 	serving.context = lws_create_context(info);
 	if (serving.context)
 		own.vhost = lws_create_vhost(serving.context, info);
-	if (own.vhost)
+	if (own.vhost) {
 		lws_proton_vhost_guard(own.vhost, &guard);
-	else
-		fprintf(stderr, PROGRAM ": %s\n", why);
-	if (!own.vhost || start_listening(port)) {
+		return 0;
+	}
+
+	fprintf(stderr, PROGRAM ": %s\n", why);
+
+	return -1;
+}
+
+/*
+ * Makes the vhost for AMQP over TCP, without TLS, by the entry "amqp" of the
+ * protocols: they stay, and so does `pvo`.  As above; before there are threads.
+ */
+static int
+start_amqp(const struct lws_context_creation_info *info,
+	   const struct lws_protocols *protocols,
+	   const struct lws_protocol_vhost_options *pvo, long port)
+{
+	struct lws_context_creation_info amqp = {
+		.options	= LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND,
+		.iface		= info->iface,
+		.port		= (int)port,
+		.protocols	= protocols,
+		.pvo		= pvo,
+		.vhost_name	= "amqp",
+	};
+
+	lws_proton_amqp_over_tcp(&amqp, "amqp");
+	own.amqp_vhost = lws_create_vhost(serving.context, &amqp);
+	if (own.amqp_vhost)
+		return 0;
+
+	fprintf(stderr, PROGRAM ": %s\n", why);
+
+	return -1;
+}
+
+/* With threads, until it is signalled: the exit code. */
+static int
+serve_own_proactor(const char *ready)
+{
+	log_from_now_on();
+
+	return serve_until_signalled(&own.signals, ready);
+}
+
+/* Both of them listen. */
+static inline int
+serve_http_and_amqp(struct lws_context_creation_info *info,
+		    const struct lws_protocols *protocols, long port)
+{
+	char ready[128];
+
+	if (start_own_proactor(info) ||
+	    start_amqp(info, protocols, NULL, port)) {
 		finish();
 		return EXIT_FAILED;
 	}
-	log_from_now_on();
 
-	http = info->port == CONTEXT_PORT_NO_LISTEN_SERVER ? own.port :
-					lws_get_vhost_listen_port(own.vhost);
 	snprintf(ready, sizeof(ready),
 		 "http%s://localhost:%d/ amqp://localhost:%d/",
-		 info->ssl_cert_filepath ? "s" : "", http, own.port);
+		 info->ssl_cert_filepath ? "s" : "",
+		 lws_get_vhost_listen_port(own.vhost),
+		 lws_get_vhost_listen_port(own.amqp_vhost));
 
-	return serve_until_signalled(&signals, ready);
+	return serve_own_proactor(ready);
 }

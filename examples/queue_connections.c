@@ -84,7 +84,7 @@ woken(pn_connection_t *c, struct member *m)
 	else if (stopping_at_once || !(pn_connection_state(c) & PN_REMOTE_ACTIVE))
 		hang_up(c);
 	else
-		pn_connection_close(c);
+		close_forced(c);
 }
 
 static void

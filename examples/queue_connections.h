@@ -1,6 +1,6 @@
 /*
  * AMQP connections whose links are at queues (queue_links.h), whatever carries
- * them: those of Proton's proactor, and WebSockets of lws_proton_amqp.h
+ * them.  All are woken by lws_proton_amqp_wake().
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,10 +17,7 @@
 void
 queue_connection_event(pn_event_t *event);
 
-/*
- * Has all of them end; `at_once`: without a word to the peers.  WebSockets have
- * gone with lws's context by the time that threads.h calls this.
- */
+/* Has all of them end; `at_once`: without a word to the peers. */
 void
 queue_connections_stop(int at_once);
 

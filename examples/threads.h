@@ -28,10 +28,11 @@ static struct serving {
 	void			(*own_event)(pn_event_t *event);
 	/*
 	 * Has the program's own connections and listeners end; then, `at_once`,
-	 * those whose peers did nothing about it.  The threads have ended.
+	 * those whose peers did nothing about it.  The threads have ended, lws's
+	 * context is there still.
 	 */
 	void			(*stop_own)(int at_once);
-	/* how many of them Proton has: the program counts */
+	/* how many of them there are: the program counts */
 	atomic_int		own;
 #endif
 	atomic_int		stopping;
@@ -103,29 +104,48 @@ serve_proactor(void *unused)
 }
 
 static int
+own_held(void)
+{
+	return serving.own;
+}
+
+static int
 anything_held(void)
 {
 	return serving.own || lws_proton_held(serving.proactor);
 }
 
-/* what closed connections have not sent yet goes out, but not for ever */
+/* but not for ever */
+static void
+serve_while(int (*held)(void))
+{
+	int64_t now, end = pn_proactor_now_64() + LWS_PROTON_DRAIN_MS;
+
+	while (held() && (now = pn_proactor_now_64()) < end) {
+		lws_proton_set_timeout(serving.proactor, (pn_millis_t)(end - now));
+		serve_batch(pn_proactor_wait(serving.proactor));
+	}
+}
+
+/* of what lws has it is lws that carries it to its end */
+static void
+end_own(void)
+{
+	int at_once;
+
+	for (at_once = 0; at_once < 2 && serving.own; at_once++) {
+		serving.stop_own(at_once);
+		serve_while(own_held);
+	}
+}
+
 static void
 free_proactor(void)
 {
-	int round, rounds = serving.stop_own ? 2 : 1;
 	pn_event_batch_t *batch;
-	int64_t end, now;
 
-	for (round = 0; round < rounds && anything_held(); round++) {
-		if (serving.stop_own)
-			serving.stop_own(round);
-		end = pn_proactor_now_64() + LWS_PROTON_DRAIN_MS;
-		while (anything_held() && (now = pn_proactor_now_64()) < end) {
-			lws_proton_set_timeout(serving.proactor,
-					       (pn_millis_t)(end - now));
-			serve_batch(pn_proactor_wait(serving.proactor));
-		}
-	}
+	/* what closed connections have not sent yet goes out */
+	serve_while(anything_held);
 
 	/* Proton would leak them */
 	if (anything_held())
@@ -164,6 +184,10 @@ static void
 finish(void)
 {
 	serving.stopping = 1;
+#if defined(LWS_PROTON)
+	if (serving.stop_own)
+		end_own();
+#endif
 	lws_context_destroy(serving.context);
 #if defined(LWS_PROTON)
 	if (serving.proactor)

@@ -6,9 +6,9 @@
  *
  * Who sends to an address puts into the queue of that name, who receives from one
  * takes from it (queues.h); queues are made on first use.  Connections of both
- * kinds have the same handler, queue_connection_event(): those of the AMQP port by
- * own_event(), those of the HTTP port by lws_proton_amqp.h.  The page that is
- * served there is a client as others are, and asks for the queues' numbers.
+ * ports are lws_proton_amqp.h's, and have the same handler.  The page that is
+ * served on the HTTP port is a client as others are, and asks for the queues'
+ * numbers.
  *
  *   stdout  exactly one line, once it serves:
  *           "ready: http[s]://localhost:PORT/ amqp://localhost:PORT/"
@@ -26,7 +26,7 @@
 #include "own_proactor.h"
 #include "numbers_protocol.h"
 #include "queues.h"
-#include "queue_listener.h"
+#include "queue_amqp.h"
 
 /* where the page and its scripts are put together; the build system says */
 #if !defined(BROKER_PAGE_DIR)
@@ -36,8 +36,8 @@
 #define KIB			1024
 #define MOST_CONNECTIONS	10000
 
-enum { AMQP_PORT, HTTP_PORT, THREADS, MESSAGE_KIB, QUEUE_KIB, QUEUES, TLS_CERT,
-       TLS_KEY };
+enum { AMQP_PORT, HTTP_PORT, THREADS, MESSAGE_KIB, QUEUE_KIB, QUEUES,
+       OPEN_SECONDS, IDLE_SECONDS, TLS_CERT, TLS_KEY };
 
 static const char *tls_cert, *tls_key;
 
@@ -52,33 +52,18 @@ static struct option_row options[] = {
 	[QUEUE_KIB] = { "queue-kib", "what a queue holds at most, in KiB",
 			2, KIB * KIB, .value = 32 * KIB },
 	[QUEUES] = { "queues", "queues at most", 1, 1000, .value = 100 },
+	[OPEN_SECONDS] = { "open-seconds", "close a peer that has not opened AMQP after "
+			   "N seconds", 1, 3600, .value = 10 },
+	[IDLE_SECONDS] = { "idle-seconds", "close one that is silent for N seconds then",
+			   1, 3600, .value = 60 },
 	[TLS_CERT] = { "tls-cert", "serve https:// and wss:// with this chain (PEM),",
 		       .file = &tls_cert },
 	[TLS_KEY] = { "tls-key", "and its private key", .file = &tls_key },
 };
 
-static int
-accept_websocket(void *unused, struct lws *wsi, pn_connection_t *c,
-		 pn_transport_t *t)
-{
-	(void)unused;
-	(void)wsi;
-	pn_connection_set_container(c, PROGRAM);
-	limit_transport(t);
-
-	return 0;
-}
-
-static void
-handle_websocket(void *unused, pn_event_t *event)
-{
-	(void)unused;
-	queue_connection_event(event);
-}
-
 static lws_proton_amqp_t amqp = {
-	.handle = handle_websocket,
-	.accept = accept_websocket,
+	.handle = handle_amqp,
+	.accept = accept_amqp,
 	.origins = guard_origins,
 };
 
@@ -155,10 +140,11 @@ main(int argc, char **argv)
 	info.port		= (int)options[HTTP_PORT].value;
 	info.count_threads	= (unsigned int)options[THREADS].value;
 	serving.threads		= (int)options[THREADS].value;
-	serving.own_event	= own_event;
-	serving.stop_own	= stop_own;
+	serving.stop_own	= queue_connections_stop;
+	set_deadlines(&info, &amqp, options[OPEN_SECONDS].value,
+		      options[IDLE_SECONDS].value);
 
-	n = serve_own_proactor(&info, options[AMQP_PORT].value);
+	n = serve_http_and_amqp(&info, protocols, options[AMQP_PORT].value);
 	if (!serving.own)
 		queues_free();
 

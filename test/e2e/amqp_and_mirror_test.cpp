@@ -445,7 +445,7 @@ void it_stops_cleanly_with_connections_in_every_state() {
         auto stopped = std::async(std::launch::async, [&] { program.stop(signal_number); });
         idle->await("the end", [&] { return idle->ended(); });
         CHECK(idle->closed_by_peer());
-        CHECK_EQ(idle->error(), "");
+        CHECK_EQ(idle->error(), "amqp:connection:forced");
         stopped.get();
     }
 }

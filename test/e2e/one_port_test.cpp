@@ -34,7 +34,7 @@ const std::string kEndPerformative("\0\x53\x17\x45", 4);
 const std::string kEnd = frame(kEndPerformative);
 const std::string kClose = frame(std::string("\0\x53\x18\x45", 4));
 
-// Of raw_amqp.c.
+// Of amqp_limits.h.
 constexpr size_t kMessageMost = 64 * 1024;
 
 class Program : public AmqpProgram {
@@ -323,7 +323,7 @@ void it_stops_cleanly_with_connections_in_every_state() {
         auto stopped = std::async(std::launch::async, [&] { program.ServerProcess::stop(signal_number); });
         idle->await("the end", [&] { return idle->ended(); });
         CHECK(idle->closed_by_peer());
-        CHECK_EQ(idle->error(), "");
+        CHECK_EQ(idle->error(), "amqp:connection:forced");
         stopped.get();
     }
 }
