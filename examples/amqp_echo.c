@@ -63,7 +63,6 @@ accept_any(void *unused, struct lws *wsi, pn_connection_t *c, pn_transport_t *t)
 	pn_connection_set_container(c, PROGRAM);
 	pn_transport_require_auth(t, false);
 	pn_transport_set_max_frame(t, (uint32_t)options.max_frame);
-	pn_transport_set_channel_max(t, MOST_SESSIONS - 1);
 
 	return 0;
 }

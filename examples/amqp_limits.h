@@ -20,11 +20,6 @@
 /* bytes: of a frame, and of a message where nothing else is said */
 #define FRAME_MOST		(16 * 1024)
 #define MESSAGE_MOST		(64 * 1024)
-/*
- * More than can begin in what is read at a time.  When as many as there may be
- * have begun and ended at once, Proton 0.37 goes on without a word to its peer.
- */
-#define MOST_SESSIONS		2048
 /* sessions of a connection that may be full at once, where Proton has such a limit */
 #define FULL_SESSIONS		4
 
@@ -48,7 +43,6 @@ limit_transport(pn_transport_t *t)
 {
 	pn_sasl_allowed_mechs(pn_sasl(t), "ANONYMOUS");
 	pn_transport_set_max_frame(t, FRAME_MOST);
-	pn_transport_set_channel_max(t, MOST_SESSIONS - 1);
 }
 
 /*

@@ -52,19 +52,31 @@
  * PN_TRANSPORT_ERROR, "amqp:resource-limit-exceeded": a WebSocket with 1008.  The end
  * of what the peer sends, wherever in AMQP it is, ends the connection at once.
  *
- * Memory: each connection has at most, beside Proton's objects for its sessions,
- * links and deliveries, which the application bounds with credit and with
- * pn_session_set_incoming_capacity(),
+ * Memory: each connection has at most
  *
- *  - lws's and the windows of lws_proton.h: rx and tx, 64 KiB each unless set,
- *    and LWS_PROTON_AMQP_RX for a message's piece,
- *  - Proton's input, a frame: 8 KiB, and once a longer one comes up to
- *    pn_transport_set_max_frame(), here LWS_PROTON_AMQP_MAX_FRAME unless set,
- *  - Proton's output: 8 KiB, and as frames what the application had sent when the
- *    last of it was gone.  What it sends while the peer does not read stays in
- *    deliveries: see pn_session_outgoing_bytes(),
+ *  - LWS_PROTON_AMQP_CONNECTION bytes, once it is busy, for lws's object and
+ *    Proton's, the windows of lws_proton.h (64 KiB each unless set), a frame that
+ *    comes and frames that go,
  *  - with permessage-deflate its states, LWS_PROTON_AMQP_RX for what it inflates,
- *    and LWS_PROTON_AMQP_PIECE while it is writing.
+ *    and LWS_PROTON_AMQP_PIECE while it is writing,
+ *  - `bytes` of lws_proton_amqp_t for all that the peer makes: sessions, links,
+ *    deliveries, names, maps, what it has sent of messages and handle() has not read
+ *    yet, and all of these that have ended and whose end the peer has not read,
+ *  - what the application sends, which waits in deliveries while the peer does not
+ *    read: the application bounds it (pn_session_outgoing_bytes()).
+ *
+ * The process takes at most twice as much, since buffers grow by doubling.  A peer
+ * that reaches `bytes` or one of the other limits is not read until it has read what
+ * there is for it.  If it is still beyond them then, its connection ends with
+ * PN_TRANSPORT_ERROR: "amqp:resource-limit-exceeded", or, for too many sessions,
+ * "amqp:connection:framing-error".  A link is freed when handle() has called
+ * pn_link_free(), and not before: an application that does not free what has ended
+ * reaches the limits with it.
+ *
+ * Proton keeps deliveries for later ones, with buffers as long as the longest message
+ * that each has had: as many as there were at a time.
+ *
+ * All connections together are bounded by lws_proton_amqp_set_memory_limit().
  *
  * Flow control: while the tx window is full the driver is asked for no output, so
  * what the application sends waits in its deliveries.  A peer that does not
@@ -108,6 +120,23 @@ extern "C" {
  * such a limit could wait for each other for ever.
  */
 #define LWS_PROTON_AMQP_UNREAD		(32 * 1024 * 1024)
+
+/*
+ * The limits of what one peer makes, unless set otherwise (lws_proton_amqp_t).  Two
+ * peers that send each other as much as they may do not wait for each other, as long
+ * as an application gives no more credit, in all links of a connection, than
+ * `deliveries`.
+ */
+#define LWS_PROTON_AMQP_SESSIONS	255
+#define LWS_PROTON_AMQP_LINKS		1024
+#define LWS_PROTON_AMQP_DELIVERIES	(16 * 1024)
+#define LWS_PROTON_AMQP_BYTES		(64 * 1024 * 1024)
+/* what each connection counts in lws_proton_amqp_memory() besides */
+#define LWS_PROTON_AMQP_CONNECTION	(64 * 1024)
+/* all connections together, unless set otherwise */
+#define LWS_PROTON_AMQP_MEMORY		((size_t)1024 * 1024 * 1024)
+/* what a peer may still make when there is no more memory for all */
+#define LWS_PROTON_AMQP_SHARE		(1024 * 1024)
 
 /*
  * Grace period in ms.  After the application closes the connection, or AMQP fails, a
@@ -179,6 +208,20 @@ typedef struct lws_proton_amqp_t {
 	 * be named, too.
 	 */
 	const char *const *origins;
+	/*
+	 * Limits of what the peer of one connection makes; 0: LWS_PROTON_AMQP_SESSIONS,
+	 * ...  Those that have ended count until the peer has read their end.
+	 *
+	 * Sessions: the peer is told (channel-max) unless its transport has a lower
+	 * number.  Those of the application's own making count, too.
+	 */
+	uint32_t sessions;
+	/* links of all sessions */
+	uint32_t links;
+	/* deliveries that are not settled, in each direction */
+	uint32_t deliveries;
+	/* bytes of all that is made for it, in total */
+	size_t bytes;
 } lws_proton_amqp_t;
 
 /*
@@ -220,6 +263,25 @@ LWS_PROTON_EXTERN int
 lws_proton_amqp_adopt(struct lws_vhost *vhost, const char *protocol,
 		      struct lws_proton_conn *c, const void *bytes, size_t len,
 		      uint32_t age_ms);
+
+/*
+ * What all connections of the process may take, in bytes; 0: LWS_PROTON_AMQP_MEMORY.
+ * Beyond it a connection that comes is refused: a WebSocket with 503, over TCP it is
+ * closed, and lws_proton_amqp_connect() returns -1.  Those that are there go on, but
+ * for peers that have more than LWS_PROTON_AMQP_SHARE made for them, which are
+ * served as those that have reached `bytes`.
+ *
+ * Any thread.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_amqp_set_memory_limit(size_t bytes);
+
+/*
+ * What all connections take, in bytes, as far as the limit is concerned: not what
+ * applications send.  Any thread.
+ */
+LWS_PROTON_EXTERN size_t
+lws_proton_amqp_memory(void);
 
 /* lws calls it. */
 LWS_PROTON_EXTERN int

@@ -9,7 +9,8 @@ SASL_HEADER = b"AMQP\x03\x01\x00\x00"
 # Described types: AMQP 1.0, parts 2, 3 and 5.
 OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x10, 0x19)
 SASL_MECHANISMS, SASL_INIT, SASL_CHALLENGE, SASL_RESPONSE, SASL_OUTCOME = range(0x40, 0x45)
-ACCEPTED, REJECTED, RELEASED = 0x24, 0x25, 0x26
+ERROR = 0x1d
+RECEIVED, ACCEPTED, REJECTED, RELEASED = 0x23, 0x24, 0x25, 0x26
 SOURCE, TARGET = 0x28, 0x29
 DATA_SECTION = b"\x00\x53\x75"
 
@@ -29,6 +30,10 @@ class Ushort(int):
     pass
 
 
+class Encoded(bytes):
+    """A value as it is to be sent."""
+
+
 class Described:
     def __init__(self, code, *fields):
         self.code, self.fields = code, list(fields)
@@ -38,6 +43,8 @@ def encode(value):
     """A Python int is a uint, bytes are binary, a str is a string."""
     if value is None:
         return b"\x40"
+    if isinstance(value, Encoded):
+        return bytes(value)
     if isinstance(value, bool):
         return b"\x41" if value else b"\x42"
     if isinstance(value, Described):

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "client.hpp"
+#include "memory.hpp"
 #include "session.hpp"
 
 #include <lws_proton_amqp.h>
@@ -9,6 +10,7 @@
 
 #include <new>
 
+using lws_proton::amqp::ProcessMemory;
 using lws_proton::amqp::Session;
 using lws_proton::amqp::Waker;
 
@@ -23,6 +25,14 @@ int lws_proton_amqp_connect(const lws_proton_amqp_connect_t *how, pn_connection_
     } catch (const std::bad_alloc &) {
         return -1;
     }
+}
+
+void lws_proton_amqp_set_memory_limit(size_t bytes) {
+    ProcessMemory::set_limit(bytes);
+}
+
+size_t lws_proton_amqp_memory() {
+    return ProcessMemory::held();
 }
 
 void lws_proton_amqp_over_tcp(lws_context_creation_info *info, const char *protocol) {

@@ -24,6 +24,8 @@ void put(pn_collector_t *collector, T *object, pn_event_type_t type) noexcept {
 // and it is asked again for each that was sent.
 constexpr int64_t kLeastTickMs = 10;
 
+constexpr Ledger::Excess kNoMemory = {"amqp:resource-limit-exceeded", "out of memory"};
+
 }  // namespace
 
 Engine::~Engine() {
@@ -39,6 +41,7 @@ bool Engine::dispatch() noexcept {
     bool any = false;
     while (pn_event_t *event = pn_connection_driver_next_event(&driver_)) {
         handle_(context_, event);
+        ledger_.handled(event);
         any = true;
     }
     return any;
@@ -48,27 +51,86 @@ void Engine::wake() noexcept {
     put(driver_.collector, driver_.connection, PN_CONNECTION_WAKE);
 }
 
-bool Engine::receive(const void *bytes, size_t size) noexcept {
+void Engine::receive(const void *bytes, size_t size) noexcept {
     const auto *from = static_cast<const char *>(bytes);
+    const size_t taken = stopped() ? 0 : feed(from, size);
+    if (taken == size || input_ended())
+        return;
+    if (!backlog_.append(from + taken, size - taken))
+        end_for(kNoMemory);
+}
+
+bool Engine::resume() noexcept {
+    if (!stopped() || !drained_)
+        return false;
+    drained_ = false;
+    const size_t taken = feed(backlog_.data(), backlog_.size());
+    if (input_ended())
+        backlog_.clear();
+    else
+        backlog_.drop(taken);
+    return taken;
+}
+
+// How much of it Proton has: the rest has to wait, or is not wanted any more.
+size_t Engine::feed(const char *bytes, size_t size) noexcept {
+    size_t taken = 0;
+    while (taken < size) {
+        if (!piece_)
+            piece_ = frames_.piece(bytes + taken, size - taken);
+        if (!has_room() || !give(bytes + taken, piece_))
+            break;
+        taken += piece_;
+        piece_ = 0;
+    }
+    return taken;
+}
+
+bool Engine::give(const char *bytes, size_t size) noexcept {
+    ledger_.received(size, frames_);
     while (size) {
         // Sooner or later there is room: what fills the buffer is a whole frame, or longer than a
         // frame may be.
         const pn_rwbytes_t room = pn_connection_driver_read_buffer(&driver_);
         if (!room.size) {
-            if (input_ended())
-                return false;
-            fail("amqp:resource-limit-exceeded", "out of memory");
-            end_of_input();
+            if (!input_ended())
+                end_for(kNoMemory);
             return false;
         }
         const size_t n = std::min(size, room.size);
-        copy(room.start, from, n);
+        copy(room.start, bytes, n);
         pn_connection_driver_read_done(&driver_, n);
-        from += n;
+        bytes += n;
         size -= n;
         dispatch();
     }
     return true;
+}
+
+// For the next piece. What has ended goes when there is output; a peer that leaves none of it to
+// be sent, and still has too much, has to go.
+bool Engine::has_room() noexcept {
+    // If it ended in the midst of a frame, Proton would not tell the peer why.
+    if (frames_.is_more())
+        return true;
+    const uint32_t channel_max = pn_transport_get_channel_max(driver_.transport);
+    if (ledger_.wants_census(frames_))
+        ledger_.census(driver_.connection, false);
+    if (!ledger_.excess(frames_, channel_max))
+        return true;
+    const bool idle = !unsent_;
+    make_output();
+    dispatch();
+    ledger_.census(driver_.connection, idle);
+    const Ledger::Excess *excess = ledger_.excess(frames_, channel_max);
+    if (excess && !unsent_)
+        end_for(*excess);
+    return !excess;
+}
+
+void Engine::end_for(const Ledger::Excess &excess) noexcept {
+    fail(excess.name, excess.description);
+    end_of_input();
 }
 
 void Engine::end_of_input() noexcept {
@@ -87,12 +149,24 @@ void Engine::end_of_input() noexcept {
 
 void Engine::make_output() noexcept {
     // Asked again while its buffer is full, the driver would double it.
-    if (!unsent_)
-        unsent_ = pn_connection_driver_write_buffer(&driver_).size;
+    if (unsent_)
+        return;
+    unsent_ = pn_connection_driver_write_buffer(&driver_).size;
+    produced();
 }
 
 void Engine::sent(size_t size) noexcept {
+    const bool all = size == unsent_;
     unsent_ = pn_connection_driver_write_done(&driver_, size).size;
+    ledger_.sent(size, !unsent_);
+    // Then it has made more.
+    if (all)
+        produced();
+}
+
+void Engine::produced() noexcept {
+    ledger_.produced(pn_transport_get_frames_output(driver_.transport));
+    drained_ = true;
 }
 
 void Engine::end_of_output() noexcept {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "backlog.hpp"
+#include "ledger.hpp"
+
 #include <proton/connection.h>
 #include <proton/connection_driver.h>
 #include <proton/transport.h>
@@ -19,7 +22,8 @@ class Engine {
 public:
     using Handle = void (*)(void *context, pn_event_t *event);
 
-    Engine(Handle handle, void *context) noexcept : handle_(handle), context_(context) {}
+    explicit Engine(const lws_proton_amqp_t &amqp) noexcept
+        : handle_(amqp.handle), context_(amqp.context), ledger_(amqp) {}
     ~Engine();
     Engine(const Engine &) = delete;
     Engine &operator=(const Engine &) = delete;
@@ -35,8 +39,16 @@ public:
     // Another one.
     void wake() noexcept;
 
-    // What was received. False: it is not wanted any more, AMQP has ended here.
-    bool receive(const void *bytes, size_t size) noexcept;
+    // What was received. Of a peer that has too much made for it and reads too little of it, the
+    // rest is put by.
+    void receive(const void *bytes, size_t size) noexcept;
+    // There is something put by: the peer is not to be read meanwhile.
+    bool stopped() const noexcept { return !backlog_.empty(); }
+    // Goes on with it, if there was output since. False: nothing has come of it.
+    bool resume() noexcept;
+    size_t held() const noexcept { return ledger_.held(); }
+    // How many the peer may begin.
+    uint32_t sessions() const noexcept { return ledger_.sessions(); }
     // Nothing more will be. If the peer has not closed the connection by then, that is an error.
     void end_of_input() noexcept;
 
@@ -65,9 +77,20 @@ public:
     int64_t tick(int64_t now) noexcept;
 
 private:
+    size_t feed(const char *bytes, size_t size) noexcept;
+    bool give(const char *bytes, size_t size) noexcept;
+    bool has_room() noexcept;
+    void end_for(const Ledger::Excess &excess) noexcept;
+    void produced() noexcept;
+
     const Handle handle_;
     void *const context_;
     pn_connection_driver_t driver_{};
+    Ledger ledger_;
+    Frames frames_;      // of what is received
+    size_t piece_ = 0;   // of it, bytes that Proton is to have before it is asked again
+    Backlog backlog_;
+    bool drained_ = false;  // there was output since it was stopped
     size_t unsent_ = 0;  // of what the driver has made
     // Of the last tick.
     int64_t ticked_ = 0, due_ = 0;

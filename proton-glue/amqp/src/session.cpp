@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "session.hpp"
 
+#include "memory.hpp"
+
 #include "../../src/copy.hpp"
 #include "../../src/plain_pointer.hpp"
 
@@ -49,8 +51,8 @@ uint8_t *scratch() noexcept {
 }  // namespace
 
 Session::Session(const lws_proton_amqp_t &amqp)
-    : engine_(amqp.handle, amqp.context), waker_(std::make_shared<Waker>(*this)), amqp_(amqp) {
-    open_.session = idle_.session = limit_.session = this;
+    : engine_(amqp), waker_(std::make_shared<Waker>(*this)), amqp_(amqp) {
+    open_.session = idle_.session = limit_.session = pause_.session = this;
 }
 
 Session::~Session() {
@@ -58,20 +60,24 @@ Session::~Session() {
     // Somebody may hold a reference to the connection.
     if (pn_connection_t *connection = engine_.connection())
         pn_record_set(pn_connection_attachments(connection), kSession, nullptr);
-    for (Timer *timer : {&open_, &idle_, &limit_})
+    for (Timer *timer : {&open_, &idle_, &limit_, &pause_})
         cancel(*timer);
     if (ended_)
         *ended_ = true;
 }
 
 bool Session::init(pn_connection_t *connection, pn_transport_t *transport) noexcept {
-    if (!engine_.init(connection, transport))
+    // Its own is in what is held already.
+    if (!engine_.init(connection, transport) || !ProcessMemory::has_room_for(0))
         return false;
     pn_record_t *record = pn_connection_attachments(engine_.connection());
     pn_record_def(record, kSession, plain_pointer());
     pn_record_set(record, kSession, this);
     if (!transport)
         pn_transport_set_max_frame(engine_.transport(), LWS_PROTON_AMQP_MAX_FRAME);
+    if (pn_transport_get_channel_max(engine_.transport()) >= engine_.sessions())
+        pn_transport_set_channel_max(engine_.transport(),
+                                     static_cast<uint16_t>(engine_.sessions() - 1));
     const uint32_t idle = or_default(amqp_.idle_ms, LWS_PROTON_AMQP_IDLE_MS);
     if (idle != LWS_PROTON_AMQP_NEVER && !pn_transport_get_idle_timeout(engine_.transport()))
         pn_transport_set_idle_timeout(engine_.transport(), idle);
@@ -162,14 +168,16 @@ int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
     engine_.receive(bytes, size);
     unanswered_ += size;
     unread_ += size;
+    // Not at once: lws would put by what it has read, and wait for that to be wanted when the peer is
+    // lost.
+    if (reads_too_little())
+        schedule(pause_, now_ms());
     // What comes together gets one answer. An end is not put off: it starts a timer.
     if (unanswered_ < LWS_PROTON_AMQP_PIECE && !engine_.closed() && !engine_.failed()) {
         lws_callback_on_writable(wsi_);
         return 0;
     }
     pump();
-    if (unread_ > LWS_PROTON_AMQP_UNREAD)
-        read(false);
     return verdict();
 }
 
@@ -190,7 +198,7 @@ int Session::writable() noexcept {
         if (piece_)
             break;
     }
-    if (unread_ <= LWS_PROTON_AMQP_UNREAD)
+    if (!reads_too_little())
         read(true);
     waker_->stall(writable_now() < plenty_);
     // A wake that saw it otherwise has asked for what may not come.
@@ -256,7 +264,7 @@ void Session::pump() noexcept {
     do {
         next = engine_.tick(now_ms());
         engine_.make_output();
-    } while (engine_.dispatch());
+    } while (engine_.dispatch() || engine_.resume());
     if (!engine_.output().size)
         unread_ = 0;
     if (engine_.input_ended() && engine_.output_ended())
@@ -310,7 +318,7 @@ int Session::verdict() noexcept {
     if (state_ != State::closing)
         return 0;
     // From here on lws has its own time-outs.
-    for (Timer *timer : {&open_, &idle_, &limit_})
+    for (Timer *timer : {&open_, &idle_, &limit_, &pause_})
         cancel(*timer);
     if (carrier_ == Carrier::websocket)
         say_why();
@@ -365,6 +373,10 @@ void Session::await_open() noexcept {
         schedule(open_, now_ms() + ms);
 }
 
+bool Session::reads_too_little() const noexcept {
+    return unread_ > LWS_PROTON_AMQP_UNREAD || engine_.stopped();
+}
+
 bool Session::is_peer_open() const noexcept {
     return pn_connection_state(engine_.connection()) & (PN_REMOTE_ACTIVE | PN_REMOTE_CLOSED);
 }
@@ -385,6 +397,8 @@ void Session::expired(const Timer &timer) noexcept {
         too_late();
     else if (&timer == &idle_)
         pump();
+    else if (&timer == &pause_)
+        read(!reads_too_little());
     else if (now_ms() < end)
         schedule(limit_, end);  // slow, but it reads
     else

@@ -26,7 +26,7 @@ public:
     Session(const Session &) = delete;
     Session &operator=(const Session &) = delete;
 
-    // False: out of memory. Either way both are this one's.
+    // False: out of memory, or of what all connections may take. Either way both are this one's.
     bool init(pn_connection_t *connection, pn_transport_t *transport) noexcept;
     // Null: none of ours.
     static Session *of(pn_connection_t *connection) noexcept;
@@ -80,6 +80,7 @@ private:
     void expired(const Timer &timer) noexcept;
     void await_open() noexcept;
     bool is_peer_open() const noexcept;
+    bool reads_too_little() const noexcept;
     void too_late() noexcept;
     int arrive() noexcept;
 
@@ -96,7 +97,7 @@ private:
     const std::shared_ptr<Waker> waker_;
     const lws_proton_amqp_t &amqp_;
     lws *wsi_ = nullptr;
-    Timer open_{}, idle_{}, limit_{};
+    Timer open_{}, idle_{}, limit_{}, pause_{};
     std::vector<std::pair<std::string, std::string>> headers_;
     bool *ended_ = nullptr;
     std::string peer_;

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: MIT
+//
+// What one peer may have made, by a peer of bytes over TCP: what ends when it is too much, what waits
+// for a peer that does not read, and that nothing of it is lost.
+#include "peer.hpp"
+#include "test_main.hpp"
+
+#include <memory>
+
+using namespace amqp_test;
+using std::operator""s;
+
+namespace {
+
+// AMQP 1.0, 2.7: performatives as bytes, with no more than they need.
+std::string frame(uint16_t channel, const std::string &body) {
+    const size_t size = 8 + body.size();
+    std::string bytes;
+    for (int shift = 24; shift >= 0; shift -= 8)
+        bytes += static_cast<char>(size >> shift);
+    bytes += "\2\0"s;
+    bytes += static_cast<char>(channel >> 8);
+    bytes += static_cast<char>(channel);
+    return bytes + body;
+}
+
+const std::string kOpening = "AMQP\0\1\0\0"s + frame(0, "\0\x53\x10\xc0\7\1\xa1\4test"s);
+
+std::string begin(uint16_t channel) {
+    return frame(channel, "\0\x53\x11\xc0\x0d\4\x40\x43\x70\0\0\x08\0\x70\0\0\x08\0"s);
+}
+
+std::string end(uint16_t channel) {
+    return frame(channel, "\0\x53\x17\x45"s);
+}
+
+// A sender.
+std::string attach(uint16_t channel, uint8_t handle) {
+    return frame(channel, "\0\x53\x12\xc0\x0e\x0a\xa1\1"s + static_cast<char>(handle) + "\x52"s +
+                              static_cast<char>(handle) + "\x42\x40\x40\x40\x40\x40\x40\x43"s);
+}
+
+std::string detach(uint16_t channel, uint8_t handle) {
+    return frame(channel, "\0\x53\x16\xc0\4\2\x52"s + static_cast<char>(handle) + "\x41"s);
+}
+
+std::string transfer(uint16_t channel, const std::string &message) {
+    return frame(channel, "\0\x53\x14\xc0\7\4\x43\x40\xa0\1t\x43"s + message);
+}
+
+// A disposition of a receiver for the deliveries up to `last`, rejected with so many values in it.
+std::string rejection(uint8_t last, uint16_t values) {
+    std::string list = "\xd0"s;
+    for (const int number : {values + 4, +values})
+        for (int shift = 24; shift >= 0; shift -= 8)
+            list += static_cast<char>(number >> shift);
+    list.append(values, '\x43');
+    const std::string error = "\xa3\1e\x40"s + list;
+    const auto wrapped = [](const char *descriptor, const std::string &fields, int count) {
+        std::string bytes = std::string("\0\x53", 2) + descriptor + "\xd0";
+        for (const int number : {static_cast<int>(fields.size()) + 4, count})
+            for (int shift = 24; shift >= 0; shift -= 8)
+                bytes += static_cast<char>(number >> shift);
+        return bytes + fields;
+    };
+    const std::string state = wrapped("\x25", wrapped("\x1d", error, 3), 1);
+    return frame(0, wrapped("\x15", "\x41\x43\x52"s + static_cast<char>(last) + "\x42" + state, 5));
+}
+
+// How many frames of a kind are in what was received.
+size_t count(const std::string &bytes, uint8_t code) {
+    size_t n = 0;
+    for (size_t at = bytes.compare(0, 4, "AMQP") ? 0 : 8; at + 8 <= bytes.size();) {
+        const auto byte = [&](size_t i) { return static_cast<uint8_t>(bytes[at + i]); };
+        const size_t size = size_t{byte(0)} << 24 | byte(1) << 16 | byte(2) << 8 | byte(3);
+        CHECK_GE(size, 8u);
+        n += size > 10 && byte(10) == code;
+        at += size;
+    }
+    return n;
+}
+
+enum : uint8_t { kBegin = 0x11, kAttach = 0x12, kDetach = 0x16, kEnd = 0x17, kClose = 0x18 };
+
+// Closes and frees what the peer does, as an application has to.
+class Tidy : public Receiving {
+public:
+    size_t sessions = 0, links = 0;
+    bool settles = true;
+
+protected:
+    void usual(pn_event_t *event) override {
+        if (settles || pn_event_type(event) != PN_DELIVERY)
+            Receiving::usual(event);
+        switch (pn_event_type(event)) {
+        case PN_SESSION_REMOTE_OPEN:
+            sessions++;
+            break;
+        case PN_LINK_REMOTE_OPEN:
+            links++;
+            break;
+        case PN_LINK_REMOTE_DETACH:
+        case PN_LINK_REMOTE_CLOSE:
+            pn_link_close(pn_event_link(event));
+            pn_link_free(pn_event_link(event));
+            break;
+        case PN_SESSION_REMOTE_CLOSE:
+            pn_session_close(pn_event_session(event));
+            pn_session_free(pn_event_session(event));
+            break;
+        default:
+            break;
+        }
+    }
+};
+
+struct Scene {
+    Tidy application;
+    std::unique_ptr<Endpoint> endpoint;
+    std::unique_ptr<Peer> peer;
+
+    explicit Scene(const std::function<void(lws_proton_amqp_t &)> &limit = {}) {
+        application.keep_events = false;
+        if (limit)
+            limit(application.amqp());
+        endpoint = std::make_unique<Endpoint>(application, Endpoint::tcp());
+        peer = std::make_unique<Peer>(*endpoint);
+        say(kOpening);
+        CHECK_EQ(application.begun, 1);
+    }
+
+    void say(const std::string &bytes) {
+        peer->send(bytes);
+        peer->run();
+    }
+
+    void check_ended(const std::string &condition) {
+        CHECK_EQ(application.condition.substr(0, condition.size()), condition);
+        CHECK_EQ(count(peer->received, kClose), 1u);
+        CHECK(peer->received.find(condition.substr(0, condition.find(": "))) != std::string::npos);
+    }
+};
+
+const char kTooManySessions[] = "amqp:connection:framing-error: too many sessions";
+
+void a_session_beyond_the_limit_ends_the_connection() {
+    Scene scene([](lws_proton_amqp_t &amqp) { amqp.sessions = 3; });
+    for (uint16_t channel = 0; channel < 3; channel++)
+        scene.say(begin(channel));
+    CHECK_EQ(count(scene.peer->received, kBegin), 3u);
+    CHECK_EQ(scene.application.condition, "");
+    // Not by the number of its channel, of which Proton has an eye.
+    scene.say(begin(0));
+    scene.check_ended(kTooManySessions);
+    CHECK_EQ(scene.application.sessions, 3u);
+}
+
+void the_limit_of_sessions_is_told() {
+    Scene scene([](lws_proton_amqp_t &amqp) { amqp.sessions = 3; });
+    CHECK_EQ(pn_transport_get_channel_max(pn_connection_transport(scene.application.connection)), 2u);
+    scene.say(begin(3));
+    CHECK_EQ(scene.application.sessions, 0u);
+    CHECK_EQ(count(scene.peer->received, kClose), 1u);
+}
+
+void sessions_that_have_ended_make_room_for_others() {
+    Scene scene([](lws_proton_amqp_t &amqp) { amqp.sessions = 3; });
+    std::string bytes;
+    for (int i = 0; i < 1000; i++)
+        bytes += begin(1) + end(1);
+    scene.say(bytes);
+    CHECK_EQ(scene.application.condition, "");
+    CHECK_EQ(scene.application.sessions, 1000u);
+    CHECK_EQ(count(scene.peer->received, kBegin), 1000u);
+    CHECK_EQ(count(scene.peer->received, kEnd), 1000u);
+}
+
+void a_link_beyond_the_limit_ends_the_connection() {
+    Scene scene([](lws_proton_amqp_t &amqp) { amqp.links = 5; });
+    scene.say(begin(0) + begin(1));
+    for (uint8_t handle = 0; handle < 5; handle++)
+        scene.say(attach(handle % 2, handle));
+    CHECK_EQ(count(scene.peer->received, kAttach), 5u);
+    CHECK_EQ(scene.application.condition, "");
+    scene.say(attach(0, 9) + attach(1, 10));
+    scene.check_ended("amqp:resource-limit-exceeded: too many links");
+}
+
+void links_that_have_ended_make_room_for_others() {
+    Scene scene([](lws_proton_amqp_t &amqp) { amqp.links = 5; });
+    std::string bytes = begin(0);
+    for (int i = 0; i < 1000; i++)
+        bytes += attach(0, 1) + detach(0, 1);
+    scene.say(bytes);
+    CHECK_EQ(scene.application.condition, "");
+    CHECK_EQ(count(scene.peer->received, kAttach), 1000u);
+    CHECK_EQ(count(scene.peer->received, kDetach), 1000u);
+}
+
+void unsettled_deliveries_beyond_the_limit_end_the_connection() {
+    Scene scene([](lws_proton_amqp_t &amqp) { amqp.deliveries = 100; });
+    scene.application.settles = false;
+    scene.say(begin(0) + attach(0, 0));
+    for (int i = 0; i < 100; i++)
+        scene.say(transfer(0, "message"));
+    CHECK_EQ(scene.application.condition, "");
+    scene.say(transfer(0, "message") + transfer(0, "message"));
+    scene.say(transfer(0, "message"));
+    scene.check_ended("amqp:resource-limit-exceeded: too many unsettled deliveries");
+}
+
+void deliveries_that_are_settled_make_room_for_others() {
+    Scene scene([](lws_proton_amqp_t &amqp) { amqp.deliveries = 100; });
+    scene.say(begin(0) + attach(0, 0));
+    std::string bytes;
+    for (int i = 0; i < 10000; i++)
+        bytes += transfer(0, std::to_string(i));
+    scene.say(bytes);
+    CHECK_EQ(scene.application.condition, "");
+    CHECK_EQ(scene.application.messages.size(), 10000u);
+    CHECK_EQ(scene.application.messages[9999], "9999");
+}
+
+void bytes_beyond_the_limit_end_the_connection() {
+    Scene scene([](lws_proton_amqp_t &amqp) { amqp.bytes = 1 << 20; });
+    scene.application.settles = false;
+    scene.say(begin(0) + attach(0, 0));
+    for (int i = 0; i < 11 && scene.application.condition.empty(); i++)
+        scene.say(transfer(0, std::string(100000, 'm').substr(0, 60000)) + transfer(0, std::string(40000, 'm')));
+    scene.check_ended("amqp:resource-limit-exceeded: the peer makes too much be held for it");
+}
+
+// It churns, reads nothing, and then all.
+void check_unread(const std::string &once, uint8_t opened, uint8_t closed) {
+    constexpr size_t kTimes = 20000;
+    Scene scene;
+    scene.say(begin(0));
+    scene.peer->reading = false;
+    std::string bytes;
+    for (size_t i = 0; i < kTimes; i++)
+        bytes += once;
+    scene.say(bytes);
+    const size_t made = scene.application.sessions + scene.application.links;
+    CHECK_GE(scene.peer->unsent(), bytes.size() / 2);
+    CHECK_LE(lws_proton_amqp_memory(), size_t{LWS_PROTON_AMQP_BYTES});
+    scene.peer->reading = true;
+    scene.peer->run();
+    CHECK_EQ(scene.peer->unsent(), 0u);
+    CHECK_EQ(scene.application.condition, "");
+    CHECK_GE(scene.application.sessions + scene.application.links, made);
+    CHECK_EQ(count(scene.peer->received, opened), kTimes + (opened == kBegin));
+    CHECK_EQ(count(scene.peer->received, closed), kTimes);
+}
+
+void sessions_whose_ends_are_not_read_stop_a_peer_and_none_is_lost() {
+    check_unread(begin(1) + end(1), kBegin, kEnd);
+}
+
+void links_whose_ends_are_not_read_stop_a_peer_and_none_is_lost() {
+    check_unread(attach(0, 1) + detach(0, 1), kAttach, kDetach);
+}
+
+void a_large_state_for_many_deliveries_ends_the_connection() {
+    Scene scene;
+    scene.application.on = [](pn_event_t *event) {
+        pn_link_t *link = pn_event_link(event);
+        if (pn_event_type(event) != PN_SESSION_REMOTE_OPEN)
+            return;
+        pn_session_open(pn_event_session(event));
+        link = pn_sender(pn_event_session(event), "sender");
+        pn_link_open(link);
+        for (char tag = 1; tag < 101; tag++) {
+            pn_delivery(link, pn_dtag(&tag, 1));
+            pn_link_advance(link);
+        }
+    };
+    scene.say(begin(0));
+    scene.say(rejection(0, 10000));
+    CHECK_EQ(scene.application.condition, "");
+    scene.say(rejection(99, 10000));
+    scene.check_ended("amqp:resource-limit-exceeded: too large a state for so many deliveries");
+}
+
+void without_memory_for_more_a_connection_is_refused_and_others_go_on() {
+    Scene scene;
+    scene.say(begin(0) + attach(0, 0));
+    lws_proton_amqp_set_memory_limit(LWS_PROTON_AMQP_CONNECTION);
+    lws_proton_driver_t *refused =
+        lws_proton_driver_new(scene.endpoint->loop(), 0, nullptr, nullptr);
+    CHECK(!lws_adopt_socket_vhost(scene.endpoint->vhost, lws_proton_driver_conn(refused)));
+    CHECK(lws_proton_driver_finished(refused));
+    lws_proton_driver_free(refused);
+    Receiving other;
+    Endpoint over_websocket(other);
+    CHECK_EQ(Peer(over_websocket).upgrade(), 503);
+    CHECK_EQ(other.begun, 0);
+    scene.say(transfer(0, "still there"));
+    CHECK_EQ(scene.application.messages.size(), 1u);
+    lws_proton_amqp_set_memory_limit(0);
+    CHECK_EQ(Peer(over_websocket).upgrade(), 101);
+}
+
+void what_is_held_is_given_back() {
+    const size_t before = lws_proton_amqp_memory();
+    {
+        Scene scene;
+        scene.application.settles = false;
+        CHECK_EQ(lws_proton_amqp_memory(), before + LWS_PROTON_AMQP_CONNECTION);
+        scene.say(begin(0) + attach(0, 0));
+        for (int i = 0; i < 100; i++)
+            scene.say(transfer(0, std::string(40000, 'm')));
+        CHECK_GE(lws_proton_amqp_memory(), before + 3000000);
+    }
+    CHECK_EQ(lws_proton_amqp_memory(), before);
+}
+
+}  // namespace
+
+int main() {
+    const CMUnitTest tests[] = {
+        E2E_TEST(a_session_beyond_the_limit_ends_the_connection),
+        E2E_TEST(the_limit_of_sessions_is_told),
+        E2E_TEST(sessions_that_have_ended_make_room_for_others),
+        E2E_TEST(a_link_beyond_the_limit_ends_the_connection),
+        E2E_TEST(links_that_have_ended_make_room_for_others),
+        E2E_TEST(unsettled_deliveries_beyond_the_limit_end_the_connection),
+        E2E_TEST(deliveries_that_are_settled_make_room_for_others),
+        E2E_TEST(bytes_beyond_the_limit_end_the_connection),
+        E2E_TEST(sessions_whose_ends_are_not_read_stop_a_peer_and_none_is_lost),
+        E2E_TEST(links_whose_ends_are_not_read_stop_a_peer_and_none_is_lost),
+        E2E_TEST(a_large_state_for_many_deliveries_ends_the_connection),
+        E2E_TEST(without_memory_for_more_a_connection_is_refused_and_others_go_on),
+        E2E_TEST(what_is_held_is_given_back),
+    };
+    return cmocka_run_group_tests_name("amqp_limits", tests, nullptr, nullptr);
+}
