@@ -13,7 +13,7 @@ std::vector<const char *> pointers(const std::vector<std::string> &names) {
 }
 
 void count(lws *wsi, lws_proton_refusal_t why) {
-    Site &site = *static_cast<Site *>(lws_context_user(lws_get_context(wsi)));
+    Site &site = Site::of(wsi);
     (why == LWS_PROTON_REFUSED_HOST ? site.refused_host : site.refused_origin)++;
 }
 

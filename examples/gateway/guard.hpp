@@ -11,8 +11,8 @@
 
 namespace gateway {
 
-// Who may ask a vhost: lws_proton_guard.h, by the site's options. What it refuses is counted in the
-// Site, which is the context's user.
+// Who may ask a vhost: lws_proton_guard.h, by the site's options. What it refuses is counted in
+// the Site, which is the vhost's user.
 class Guard {
 public:
     // For a vhost that listens on this address.

@@ -33,6 +33,7 @@ constexpr int kFailed = 1;
 
 // Vhosts, besides "default".
 constexpr const char *kStatus = "status";
+constexpr const char *kBrokers = "brokers";
 
 std::string url(lws_context *context, const char *scheme, const std::string &host,
                 const char *vhost) {
@@ -41,13 +42,26 @@ std::string url(lws_context *context, const char *scheme, const std::string &hos
            std::to_string(port) + "/";
 }
 
-bool serve_status(const Site &site, lws_context *context, const Guard &guard) {
+// The vhost of the connections to brokers, which are no client's.
+bool prepare_brokers(Site &site, lws_context *context) {
+    lws_context_creation_info info = {};
+    info.vhost_name = kBrokers;
+    info.port = CONTEXT_PORT_NO_LISTEN;
+    info.protocols = kBrokerProtocols;
+    info.user = &site;
+    info.connect_timeout_secs = site.options.handshake_seconds;
+    site.brokers = lws_create_vhost(context, &info);
+    return site.brokers;
+}
+
+bool serve_status(Site &site, lws_context *context, const Guard &guard) {
     lws_context_creation_info info = {};
     info.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
     info.vhost_name = kStatus;
     info.port = site.options.status_port;
     info.iface = site.options.status_host.c_str();
     info.protocols = kStatusProtocols;
+    info.user = &site;
     info.timeout_secs = site.options.handshake_seconds;
     lws_vhost *vhost = lws_create_vhost(context, &info);
     if (vhost)
@@ -133,7 +147,8 @@ int main(int argc, char **argv) {
     lws_context *context = lws_create_context(&info);
     if (context)
         lws_proton_vhost_guard(lws_get_vhost_by_name(context, "default"), guard.get());
-    if (!context || (options->status_port >= 0 && !serve_status(site, context, status_guard))) {
+    if (!context || !prepare_brokers(site, context) ||
+        (options->status_port >= 0 && !serve_status(site, context, status_guard))) {
         fprintf(stderr, "lws-proton-gateway: it cannot serve: see above\n");
         lws_context_destroy(context);
         return kFailed;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "options.hpp"
 
+#include "tunnel.hpp"
+
 #include <CLI/CLI.hpp>
 
 #include <libwebsockets.h>
@@ -32,7 +34,7 @@ std::optional<Broker> parse_broker(const std::string &url) {
     std::string rest = url.substr(scheme.size());
     if (!rest.empty() && rest.back() == '/')
         rest.pop_back();
-    Broker broker{"", kAmqpPort};
+    Broker broker{"", kAmqpPort, ""};
     if (!rest.empty() && rest.front() == '[') {
         const size_t end = rest.find(']');
         if (end == std::string::npos)
@@ -47,6 +49,7 @@ std::optional<Broker> parse_broker(const std::string &url) {
         broker.port = rest.front() == ':' ? parse_port(rest.substr(1)) : 0;
     if (broker.host.empty() || broker.host.find('/') != std::string::npos || !broker.port)
         return std::nullopt;
+    broker.name = broker.host + ":" + std::to_string(broker.port);
     return broker;
 }
 
@@ -92,14 +95,32 @@ std::optional<Options> parse_options(int argc, char **argv, int *status) {
     app.add_option("--max-connections", options.max_connections, "at a time; more are refused")
         ->check(CLI::Range(1u, 1000000u))
         ->capture_default_str();
+    app.add_option("--max-per-address", options.max_per_address,
+                   "connections and WebSockets of one address, or IPv6 /64, at a time; 0 is no limit")
+        ->check(CLI::Range(0u, 1000000u))
+        ->capture_default_str();
+    app.add_option("--memory-mib", options.memory_mib,
+                   "what all WebSockets may take; more are refused; 0 is what --max-connections take")
+        ->check(CLI::Range(0u, 1024u * 1024))
+        ->capture_default_str();
     app.add_option("--handshake-seconds", options.handshake_seconds,
                    "for TLS and the upgrade, and for a broker to be reached")
         ->check(CLI::Range(1, 600))
+        ->capture_default_str();
+    app.add_option("--open-seconds", options.open_seconds,
+                   "for client and broker to begin AMQP, once a broker is reached")
+        ->check(CLI::Range(1, 600))
+        ->capture_default_str();
+    app.add_option("--idle-seconds", options.idle_seconds,
+                   "without a byte of a client, or an answer to a ping; 0 is for ever")
+        ->check(CLI::Range(0, 86400))
         ->capture_default_str();
     app.add_option("--drain-seconds", options.drain_seconds,
                    "how long connections may go on after SIGTERM")
         ->check(CLI::Range(0, 86400))
         ->capture_default_str();
+    app.footer("A WebSocket, with its connections to a client and a broker, takes at most " +
+               std::to_string(Tunnel::kMost / 1024) + " KiB.");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError &error) {

@@ -10,6 +10,7 @@ namespace gateway {
 struct Broker {
     std::string host;
     int port;
+    std::string name;  // HOST:PORT
 };
 
 struct Options {
@@ -23,7 +24,11 @@ struct Options {
     std::vector<std::string> hosts;    // names, besides this machine's
     unsigned threads = 1;
     unsigned max_connections = 10000;
+    unsigned max_per_address = 0;  // 0: as many as it likes
+    unsigned memory_mib = 0;       // 0: what max_connections take
     unsigned handshake_seconds = 10;
+    unsigned open_seconds = 10;
+    unsigned idle_seconds = 120;  // 0: for ever
     unsigned drain_seconds = 30;
 };
 

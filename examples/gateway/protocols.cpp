@@ -5,35 +5,58 @@ namespace gateway {
 
 namespace {
 
-Site &site_of(lws *wsi) {
-    return *static_cast<Site *>(lws_context_user(lws_get_context(wsi)));
-}
+// RFC 6585.
+constexpr unsigned kTooManyRequests = 429;
 
 int refuse(lws *wsi, unsigned status) {
     lws_return_http_status(wsi, status, nullptr);
     return -1;
 }
 
+// A connection keeps its address's entry in its opaque user data. A stream of HTTP/2 has none; what it
+// makes of itself, a tunnel, has one of its own.
 int http(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len) {
-    // A WebSocket that names no subprotocol.
-    if (reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION)
+    Addresses::Entry *address;
+    switch (reason) {
+    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
+        if (!Site::of(wsi).addresses.enter(wsi, address)) {
+            Site::of(wsi).refused_address++;
+            return -1;
+        }
+        lws_set_opaque_user_data(wsi, address);
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY:
+        address = static_cast<Addresses::Entry *>(lws_get_opaque_user_data(wsi));
+        if (address)
+            Site::of(wsi).addresses.leave(address);
+        return 0;
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        // A WebSocket that names no subprotocol.
         return refuse(wsi, HTTP_STATUS_BAD_REQUEST);
-    return lws_callback_http_dummy(wsi, reason, user, in, len);
+    default:
+        return lws_callback_http_dummy(wsi, reason, user, in, len);
+    }
 }
 
 int upgrade(lws *wsi, Tunnel *&tunnel) {
-    Site &site = site_of(wsi);
-    if (site.draining) {
-        site.refused_draining++;
-        return refuse(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE);
+    Site &site = Site::of(wsi);
+    Addresses::Entry *address = nullptr;
+    // A WebSocket that is not all of its connection counts as one more.
+    if (lws_get_network_wsi(wsi) != wsi && !site.addresses.enter(wsi, address)) {
+        site.refused_address++;
+        return refuse(wsi, kTooManyRequests);
     }
-    if (site.open.fetch_add(1) >= site.options.max_connections) {
-        site.open--;
-        site.refused_full++;
-        return refuse(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE);
+    if (const unsigned status = site.admit(Tunnel::kMost)) {
+        site.addresses.leave(address);
+        return refuse(wsi, status);
     }
-    tunnel = new Tunnel(site, wsi);
-    return 0;
+    tunnel = Tunnel::make(site, wsi, address);
+    if (tunnel)
+        return 0;
+    site.open--;
+    site.refused_memory++;
+    site.addresses.leave(address);
+    return refuse(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE);
 }
 
 void free_if_finished(Tunnel *&tunnel) {
@@ -55,6 +78,9 @@ int websocket(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_
         return tunnel.ws_established();
     case LWS_CALLBACK_RECEIVE:
         return tunnel.ws_received(in, len, lws_frame_is_binary(wsi));
+    case LWS_CALLBACK_RECEIVE_PONG:
+        tunnel.ws_ponged();
+        return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return tunnel.ws_writable();
     case LWS_CALLBACK_CLOSED:
@@ -108,6 +134,10 @@ const lws_protocols kProtocols[] = {
     tunnel("amqp"),
     tunnel("AMQPWSB10"),
     tunnel("binary"),
+    LWS_PROTOCOL_LIST_TERM,
+};
+
+const lws_protocols kBrokerProtocols[] = {
     {"broker", broker, 0, Pipe::kPiece, 0, nullptr, Pipe::kPiece},
     LWS_PROTOCOL_LIST_TERM,
 };

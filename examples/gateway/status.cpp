@@ -4,16 +4,18 @@
 #include "site.hpp"
 
 #include <cstring>
-#include <string>
-#include <vector>
+#include <string_view>
 
 namespace gateway {
 
 namespace {
 
-int answer(lws *wsi, unsigned status, const std::string &text) {
-    std::vector<uint8_t> buffer(LWS_PRE + 1024 + text.size());
-    uint8_t *start = buffer.data() + LWS_PRE, *at = start, *end = buffer.data() + buffer.size();
+constexpr size_t kHeadersMost = 1024;
+
+// Of at most Site::kMetricsMost bytes. It allocates nothing.
+int answer(lws *wsi, unsigned status, std::string_view text) {
+    uint8_t buffer[LWS_PRE + kHeadersMost + Site::kMetricsMost];
+    uint8_t *start = buffer + LWS_PRE, *at = start, *end = start + kHeadersMost;
     if (lws_add_http_common_headers(wsi, status, "text/plain; version=0.0.4", text.size(), &at,
                                     end) ||
         lws_finalize_write_http_header(wsi, start, &at, end))
@@ -27,13 +29,15 @@ int answer(lws *wsi, unsigned status, const std::string &text) {
 int status(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len) {
     switch (reason) {
     case LWS_CALLBACK_HTTP: {
-        const Site &site = *static_cast<Site *>(lws_context_user(lws_get_context(wsi)));
-        const std::string path(static_cast<char *>(in), len);
+        const Site &site = Site::of(wsi);
+        const std::string_view path(static_cast<char *>(in), len);
         if (path == "/health")
             return site.draining ? answer(wsi, HTTP_STATUS_SERVICE_UNAVAILABLE, "draining\n")
                                  : answer(wsi, HTTP_STATUS_OK, "ok\n");
-        if (path == "/metrics")
-            return answer(wsi, HTTP_STATUS_OK, site.metrics());
+        if (path == "/metrics") {
+            char text[Site::kMetricsMost];
+            return answer(wsi, HTTP_STATUS_OK, {text, site.metrics(text, sizeof(text))});
+        }
         return answer(wsi, HTTP_STATUS_NOT_FOUND, "not found\n");
     }
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:

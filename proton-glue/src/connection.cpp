@@ -237,7 +237,8 @@ int Connection::ready() noexcept {
     if (kept_ && !hangup_told_)
         return LWS_PROTON_HANGUP;
     const bool write =
-        (enabled & LWS_PROTON_WRITE) && (state_ == State::lost ? hangup_told_ : writable());
+        (enabled & LWS_PROTON_WRITE) &&
+        (state_ == State::lost ? hangup_told_ && !last_write_told_ : writable());
     // In turns: a protocol that always wants to write still reads.
     if (write && !wrote_last_)
         return LWS_PROTON_WRITE;
@@ -283,6 +284,7 @@ bool Connection::serve() noexcept {
         if (events == LWS_PROTON_HANGUP || state_ == State::unreached)
             hangup_told_ = true;
         wrote_last_ = events == LWS_PROTON_WRITE;
+        last_write_told_ |= wrote_last_ && state_ == State::lost;
         // First, because lws may enable READ while it is called.
         read_stalled_ = events == LWS_PROTON_READ;
         ask_again();

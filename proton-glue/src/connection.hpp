@@ -150,6 +150,9 @@ private:
     // Lost, but lws has neither closed it nor read on, as with output that it could not send: it is
     // to hear of it in another way.
     bool kept_ = false;
+    // Lost, and lws was called for WRITE. A protocol that finds no room and asks for WRITE again would
+    // be called for ever, as long as lws keeps what it has read and may not give (rx flow control).
+    bool last_write_told_ = false;
     bool wrote_last_ = false;  // lws was last called for WRITE
     // lws was called for READ and took nothing: it cannot now. Calling again would spin.
     std::atomic<bool> read_stalled_{false};

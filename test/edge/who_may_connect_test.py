@@ -227,7 +227,7 @@ class WhoMayConnect(unittest.TestCase):
         for program in PROGRAMS:
             if not program.tls:
                 continue
-            with start(program, *TLS, may_log="immortal stream") as server:
+            with start(program, *TLS) as server:
                 here = f"localhost:{server.port}"
                 with Http2(server.port) as session:
                     for path in program.paths:

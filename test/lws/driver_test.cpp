@@ -33,6 +33,7 @@ lws_fileofs_t allowance_before_write, allowance_after_write;
 bool choked_when_full;
 bool close_in_receive;
 bool flood;
+bool stop_reading, insist;  // with the first message; on being called for WRITEABLE
 lws *established;
 
 int echo(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len) {
@@ -50,12 +51,18 @@ int echo(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_t len
         if (lws_remaining_packet_payload(wsi) || !lws_is_final_fragment(wsi))
             break;
         receives++;
+        if (stop_reading)
+            lws_rx_flow_control(wsi, 0);
         session->queue->push_back(std::move(*session->partial));
         session->partial->clear();
         lws_callback_on_writable(wsi);
         break;
     case LWS_CALLBACK_SERVER_WRITEABLE: {
         writeables++;
+        if (insist) {
+            lws_callback_on_writable(wsi);
+            break;
+        }
         if (flood) {
             uint8_t message[LWS_PRE + 1000];
             memset(message, 'f', sizeof(message));
@@ -105,7 +112,7 @@ struct Server {
     Server() {
         receives = writeables = flooded = closed = 0;
         allowance_before_write = allowance_after_write = -2;
-        choked_when_full = close_in_receive = flood = false;
+        choked_when_full = close_in_receive = flood = stop_reading = insist = false;
         established = nullptr;
         log_to_string();
         lws_context_creation_info info = {};
@@ -339,6 +346,34 @@ void a_lost_connection_closes(void **) {
     assert_int_equal(closed, 1);
 }
 
+// lws keeps it for a while, since there is something that its protocol has not read yet.
+void a_lost_connection_is_called_for_writing_no_more(void **) {
+    Server server;
+    Peer peer(server);
+    peer.upgrade();
+    stop_reading = insist = true;
+    lws_proton_driver_service(peer.driver);
+    const std::string two = frame("one") + frame("two");
+    const pn_rwbytes_t in = lws_proton_driver_read_buffer(peer.driver);
+    memcpy(in.start, two.data(), two.size());
+    lws_proton_driver_read_done(peer.driver, two.size());
+    lws_proton_driver_service(peer.driver);
+    assert_int_equal(receives, 1);
+    writeables = 0;
+    lws_proton_driver_write_close(peer.driver);
+    int turns = 0;
+    while (turns < 100 && lws_proton_driver_service(peer.driver))
+        turns++;
+    assert_true(turns < 4);
+    assert_true(writeables < 4);
+    assert_int_equal(closed, 0);
+    stop_reading = false;
+    lws_rx_flow_control(established, 1);
+    peer.exchange("");
+    assert_int_equal(receives, 2);
+    assert_int_equal(closed, 1);
+}
+
 void a_driver_freed_first_closes(void **) {
     Server server;
     {
@@ -376,6 +411,7 @@ int main() {
         cmocka_unit_test(a_close_in_the_callback_ends_the_connection),
         cmocka_unit_test(the_end_of_the_peers_stream_closes),
         cmocka_unit_test(a_lost_connection_closes),
+        cmocka_unit_test(a_lost_connection_is_called_for_writing_no_more),
         cmocka_unit_test(a_driver_freed_first_closes),
         cmocka_unit_test(lws_closes_first_and_the_driver_is_finished),
     };
