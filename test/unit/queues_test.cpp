@@ -1,6 +1,7 @@
 // The queues of the broker alone: what they take of time and memory, whom they wake, and in what
 // order messages come. Connections are numbers here: see lws_proton_amqp_wake().
 #include "check.hpp"
+#include "doubling.hpp"
 #include "test_main.hpp"
 
 extern "C" {
@@ -8,8 +9,6 @@ extern "C" {
 }
 
 #include <algorithm>
-#include <cstdio>
-#include <ctime>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,22 +19,9 @@ using namespace e2e;
 
 namespace {
 
-#if defined(LWS_PROTON_SANITIZE)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 std::map<const void *, size_t> wakes;
 size_t all_wakes;
-
-// Of this thread, in seconds: whatever else the machine does.
-double processor_time()
-{
-    timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
 
 // A connection, as far as queues know one.
 struct Peer {
@@ -103,46 +89,6 @@ size_t count_queues()
     return count;
 }
 
-// Twice the work takes at most this many times as long.
-constexpr double kDouble = 2.4;
-constexpr int kRounds = kSanitized ? 1 : 5;
-
-struct Work {
-    const char *what;
-    std::vector<size_t> amounts;
-    // Prepares so much of it, and returns what is measured.
-    std::function<std::function<void()>(size_t)> prepare;
-};
-
-void check_doubling(const Work &work)
-{
-    std::vector<double> best;
-    for (const size_t amount : work.amounts) {
-        double least = 1e9;
-        for (int round = 0; round < kRounds; round++) {
-            const std::function<void()> action = work.prepare(amount);
-            const double begun = processor_time();
-            action();
-            least = std::min(least, processor_time() - begun);
-        }
-        best.push_back(least);
-    }
-    std::string figures;
-    for (size_t i = 0; i < best.size(); i++) {
-        char text[64];
-        snprintf(text, sizeof(text), "%s%zu: %.1f ms", i ? ", " : "", work.amounts[i],
-                 1e3 * best[i]);
-        figures += text;
-    }
-    printf("%s: %s\n", work.what, figures.c_str());
-    if (kSanitized)
-        return;
-    for (size_t i = 1; i < best.size(); i++)
-        CHECK_LE(best[i], kDouble * best[i - 1]);
-    printf("security: %s | O(log n) each | others are served beside it | %s\n", work.what,
-           figures.c_str());
-}
-
 // What a test needs for as long as its action runs.
 struct Scene {
     ~Scene()
@@ -191,7 +137,7 @@ void released_messages_take_log_n_each()
     for (const bool in_order : {true, false})
         check_doubling({in_order ? "releases messages, and takes them again"
                                  : "releases messages, the last one first, and takes them again",
-                        kMessages, [=](size_t count) {
+                        kMessages, 5, [=](size_t count) {
                             auto scene = with_taken(count);
                             if (!in_order)
                                 std::reverse(scene->taken.begin(), scene->taken.end());
@@ -281,7 +227,7 @@ void a_heap_is_as_deep_as_it_may_be_whatever_is_done_with_it()
 
 void messages_of_a_link_that_ends_take_log_n_in_all()
 {
-    check_doubling({"ends a link with unsettled messages, which another takes", kMessages,
+    check_doubling({"ends a link with unsettled messages, which another takes", kMessages, 5,
                     [](size_t count) {
                         auto scene = with_taken(count);
                         Place *other = &scene->add("q", QUEUE_TAKES);
@@ -301,7 +247,7 @@ void serve_woken(Scene &scene, const std::function<void(Place &)> &serve)
 
 void receivers_that_wait_cost_a_message_nothing()
 {
-    check_doubling({"receivers that wait at one queue, a message each", kPlaces, [](size_t count) {
+    check_doubling({"receivers that wait at one queue, a message each", kPlaces, 5, [](size_t count) {
                         auto scene = std::make_shared<Scene>();
                         for (size_t i = 0; i < count; i++)
                             CHECK(!scene->add("q", QUEUE_TAKES).take());
@@ -328,7 +274,7 @@ void senders_that_wait_cost_a_message_nothing()
     const auto before = queue_limits;
     queue_limits.message = 1024;
     queue_limits.queue = 64 * 1024;
-    check_doubling({"senders that wait at one full queue, room for each", kPlaces, [](size_t count) {
+    check_doubling({"senders that wait at one full queue, room for each", kPlaces, 5, [](size_t count) {
                         auto scene = std::make_shared<Scene>();
                         Place *receiver = &scene->add("q", QUEUE_TAKES);
                         for (size_t i = 0; i < count; i++) {
@@ -356,7 +302,7 @@ void senders_that_wait_cost_a_message_nothing()
 
 void queues_take_log_n_each()
 {
-    check_doubling({"makes queues, and ends them", {1000, 2000, 4000}, [](size_t count) {
+    check_doubling({"makes queues, and ends them", {1000, 2000, 4000}, 5, [](size_t count) {
                         auto names = std::make_shared<std::vector<std::string>>();
                         for (size_t i = 0; i < count; i++)
                             names->push_back("queue " + std::to_string(i * 7919 % count));
@@ -371,7 +317,7 @@ void queues_take_log_n_each()
 
 void a_place_that_leaves_takes_log_n()
 {
-    check_doubling({"ends links of one queue", kPlaces, [](size_t count) {
+    check_doubling({"ends links of one queue", kPlaces, 5, [](size_t count) {
                         auto scene = std::make_shared<Scene>();
                         for (size_t i = 0; i < count; i++)
                             CHECK(!scene->add("q", QUEUE_TAKES).take());
