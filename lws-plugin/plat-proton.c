@@ -267,18 +267,21 @@ _lws_plat_service_forced_tsi(struct lws_context *context, int tsi)
 
 	/*
 	 * The loop serves what lws holds for a connection with the connection,
-	 * so there is no need to go through all of them.  What remains are the
-	 * child streams of muxed connections.
+	 * so they need not be on the list of those with a buflist.  What
+	 * remains are the child streams of muxed connections.
 	 */
 
-	lws_start_foreach_dll(struct lws_dll2 *, d, pt->dll_buflist_owner.head) {
+	lws_start_foreach_dll_safe(struct lws_dll2 *, d, d1,
+				   pt->dll_buflist_owner.head) {
 		struct lws *wsi = lws_container_of(d, struct lws, dll_buflist);
 
-		if (wsi->mux_substream && !lws_is_flowcontrolled(wsi)) {
-			lws_service_do_ripe_rxflow(pt);
-			break;
-		}
-	} lws_end_foreach_dll(d);
+		/* or each visit would look at all that do not read */
+		if (!wsi->mux_substream)
+			lws_dll2_remove(d);
+	} lws_end_foreach_dll_safe(d, d1);
+
+	if (pt->dll_buflist_owner.count)
+		lws_service_do_ripe_rxflow(pt);
 
 	return 0;
 }

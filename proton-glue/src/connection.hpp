@@ -2,6 +2,7 @@
 #pragma once
 
 #include "lifecycle.hpp"
+#include "linked_list.hpp"
 #include "lws_proton.h"
 #include "lws_proton_conn.h"
 #include "window.hpp"
@@ -49,16 +50,11 @@ public:
     virtual bool abort() noexcept { return false; }
 
     // For the lists that it can be in, theirs alone.
-    struct Links {
-        Connection *prev = nullptr;
-        Connection *next = nullptr;
-        bool listed = false;
-    };
-    Links linger_links;
+    Links<Connection> linger_links;
     int64_t linger_since = 0;  // µs of Clock; since its peer last took something
     bool linger_reported = false;
-    Links orphan_links;
-    Links accept_links;
+    Links<Connection> orphan_links;
+    Links<Connection> accept_links;
 
 protected:
     // This thread serves this connection for as long as it lives; then frees it if it is gone.
@@ -159,5 +155,8 @@ private:
     bool nothing_pending_ = false;  // lws holds nothing that it received and has not used
     std::atomic<int> enabled_{0};
 };
+
+template <Links<Connection> Connection::*links>
+using ConnectionList = LinkedList<Connection, links>;
 
 }  // namespace lws_proton

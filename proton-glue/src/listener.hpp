@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "connection_list.hpp"
+#include "connection.hpp"
 #include "lws_proton_conn.h"
 #include "mutex.hpp"
 

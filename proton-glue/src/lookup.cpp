@@ -14,7 +14,7 @@ namespace {
 
 // Those that no thread has begun with, and the threads, which end when there are none.
 Mutex waiting_mutex(Rank::leaf);
-Lookup *waiting LWS_PROTON_GUARDED_BY(waiting_mutex);
+LinkedList<Lookup, &Lookup::waiting_links> waiting LWS_PROTON_GUARDED_BY(waiting_mutex);
 int threads LWS_PROTON_GUARDED_BY(waiting_mutex);
 
 // A signal is for the program's own threads.
@@ -59,10 +59,8 @@ Lookup *Lookup::start(Loop &loop, int tsi, const char *name, void *cookie) noexc
                     return nullptr;
             }
         }
-        Lookup **last = &waiting;
-        while (*last)
-            last = &(*last)->next;
-        return *last = lookup.release();
+        waiting.push(*lookup);
+        return lookup.release();
     } catch (const std::bad_alloc &) {
         return nullptr;
     }
@@ -73,12 +71,11 @@ void Lookup::work() noexcept {
         Lookup *lookup;
         {
             Lock lock(waiting_mutex);
-            lookup = waiting;
+            lookup = waiting.take();
             if (!lookup) {
                 threads--;
                 return;
             }
-            waiting = lookup->next;
         }
         lookup->run();
     }
@@ -108,12 +105,10 @@ addrinfo *Lookup::take_result() noexcept {
 // True: no thread has begun with it, and none will.
 bool Lookup::withdraw() noexcept {
     Lock lock(waiting_mutex);
-    for (Lookup **link = &waiting; *link; link = &(*link)->next)
-        if (*link == this) {
-            *link = next;
-            return true;
-        }
-    return false;
+    if (!waiting.has(*this))
+        return false;
+    waiting.pull(*this);
+    return true;
 }
 
 void Lookup::cancel() noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "linked_list.hpp"
 #include "mutex.hpp"
 
 #include <netdb.h>
@@ -37,7 +38,8 @@ public:
 
     const int tsi;
     void *const cookie;
-    Lookup *next = nullptr;  // of who waits for a thread, then the loop's
+    // Of those that wait for a thread; of those that have ended, in their loop.
+    Links<Lookup> waiting_links, ended_links;
 
 private:
     Lookup(Loop &loop, int tsi, const char *name, void *cookie);

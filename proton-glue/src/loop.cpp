@@ -414,8 +414,7 @@ void Loop::looked_up(Lookup &lookup) noexcept {
     {
         Pt &pt = *pts_[lookup.tsi];
         Lock lock(pt.lookup_mutex);
-        lookup.next = pt.lookups;
-        pt.lookups = &lookup;
+        pt.lookups.push(lookup);
     }
     wake(lookup.tsi);
 }
@@ -423,11 +422,8 @@ void Loop::looked_up(Lookup &lookup) noexcept {
 void Loop::forget(Lookup &lookup) noexcept {
     Pt &pt = *pts_[lookup.tsi];
     Lock lock(pt.lookup_mutex);
-    for (Lookup **link = &pt.lookups; *link; link = &(*link)->next)
-        if (*link == &lookup) {
-            *link = lookup.next;
-            return;
-        }
+    if (pt.lookups.has(lookup))
+        pt.lookups.pull(lookup);
 }
 
 void Loop::serve_lookups(Pt &pt) noexcept {
@@ -435,10 +431,9 @@ void Loop::serve_lookups(Pt &pt) noexcept {
         Lookup *lookup;
         {
             Lock lock(pt.lookup_mutex);
-            lookup = pt.lookups;
+            lookup = pt.lookups.take();
             if (!lookup)
                 return;
-            pt.lookups = lookup->next;
         }
         host_->resolved(user_, lookup->cookie, lookup->error(), lookup->take_result());
         delete lookup;

@@ -3,9 +3,10 @@
 
 #include "buffer_pool.hpp"
 #include "connection.hpp"
-#include "connection_list.hpp"
 #include "dialer.hpp"
 #include "lingering.hpp"
+#include "linked_list.hpp"
+#include "lookup.hpp"
 #include "lws_proton_host.h"
 #include "mutex.hpp"
 #include "timers.hpp"
@@ -21,7 +22,6 @@ typedef struct pn_raw_connection_t pn_raw_connection_t;
 namespace lws_proton {
 
 class Listener;
-class Lookup;
 
 // One lws_context's loop on a proactor, its own or the application's: the serialization of its pts,
 // its timers, its wake, and which of Proton's events goes where.
@@ -186,7 +186,7 @@ private:
         ConnectionList<&Connection::orphan_links> orphans LWS_PROTON_GUARDED_BY(orphan_mutex);
         Mutex lookup_mutex{Rank::leaf};
         // Ended, to be told of.
-        Lookup *lookups LWS_PROTON_GUARDED_BY(lookup_mutex) = nullptr;
+        LinkedList<Lookup, &Lookup::ended_links> lookups LWS_PROTON_GUARDED_BY(lookup_mutex);
     };
     static const lws_proton_conn_ops kPipeOps;
 

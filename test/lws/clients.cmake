@@ -36,7 +36,7 @@ add_test(NAME lws_driver_client COMMAND lws_driver_client)
 set_tests_properties(lws_driver_client PROPERTIES LABELS lws TIMEOUT 300)
 
 # What grows with how many there are.
-foreach(name IN ITEMS many_timers)
+foreach(name IN ITEMS many_timers many_clients)
     add_executable(lws_${name} ${name}_test.cpp)
     target_link_libraries(lws_${name} PRIVATE lws_client_support)
     add_test(NAME lws_${name} COMMAND lws_${name})

@@ -74,6 +74,37 @@ void a_peer_has_so_many_connections_and_no_more() {
     });
 }
 
+// A header table is lws's place for a request that it reads.
+void a_peer_gets_its_header_tables_back() {
+    constexpr int kTables = 2;
+    lws_context_creation_info info = {};
+    info.ip_limit_ah = kTables;
+    Server server(info);
+    const char *const kBeginnings[] = {
+        "GET / HTTP/1.1\r\nHost: loc",
+        // It becomes the connection's first stream.
+        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+        "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" /* SETTINGS */};
+    for (const char *beginning : kBeginnings)
+        for (int i = 0; i < kTables + 1; i++) {
+            {
+                TcpSocket client(server.port());
+                client.send_all(beginning);
+                if (beginning != kBeginnings[0]) {
+                    client.send_all(std::string("\0\0\0\4\0\0\0\0\0", 9));
+                    client.receive_until("default");
+                } else {
+                    server.await_connections(1);
+                    server.run([] {});
+                }
+            }
+            server.await_no_connections();
+        }
+    TcpSocket client(server.port());
+    CHECK_EQ(lws_test::get(client), "default");
+}
+
 void requests_are_in_the_access_log() {
     const TemporaryDirectory directory;
     const std::string file = directory.file("access.log");
@@ -100,6 +131,7 @@ int main() {
         E2E_TEST(a_peer_is_known_by_its_ipv4_address),
         E2E_TEST(a_peer_is_known_by_its_ipv6_address),
         E2E_TEST(a_peer_has_so_many_connections_and_no_more),
+        E2E_TEST(a_peer_gets_its_header_tables_back),
         E2E_TEST(requests_are_in_the_access_log),
     };
     return cmocka_run_group_tests_name("introspection", tests, nullptr, nullptr);

@@ -1,6 +1,7 @@
 // Names that are looked up in other threads, with the real Proton and the real getaddrinfo(), which
 // a test can make wait.
 #include "lookup.hpp"
+#include "doubling.hpp"
 #include "lws_proton.h"
 #include "scripted_driver.hpp"
 #include "scripted_memory.hpp"
@@ -237,6 +238,22 @@ void those_that_wait_are_looked_up_in_their_order(DriverLoop &loop) {
           std::vector<std::string>({"gate", "gate: first", "gate: second", "gate: third"}));
 }
 
+void twice_as_many_that_wait_and_are_cancelled_take_twice_as_long(DriverLoop &loop) {
+    Names names(loop);
+    for (int i = 0; i < kMostThreads; i++)
+        CHECK(names.start("gate"));
+    gate.wait_for_begun(kMostThreads);
+    e2e::check_doubling("names", {5000, 10000, 20000}, [&](int n) {
+        std::vector<lws_proton_lookup_t *> lookups;
+        const double before = e2e::cpu_seconds();
+        for (int i = 0; i < n; i++)
+            lookups.push_back(names.start("gate"));
+        for (; !lookups.empty(); lookups.pop_back())
+            lws_proton_lookup_cancel(lookups.back());
+        return e2e::cpu_seconds() - before;
+    });
+}
+
 // Cancelled.
 
 void one_that_is_cancelled_before_a_thread_began_is_not_looked_up(DriverLoop &loop) {
@@ -451,6 +468,7 @@ int main() {
         DRIVER_TEST(the_loop_goes_on_meanwhile),
         DRIVER_TEST(each_of_many_is_told_once_and_some_wait_for_a_thread),
         DRIVER_TEST(those_that_wait_are_looked_up_in_their_order),
+        DRIVER_TEST(twice_as_many_that_wait_and_are_cancelled_take_twice_as_long),
         DRIVER_TEST(one_that_is_cancelled_before_a_thread_began_is_not_looked_up),
         DRIVER_TEST(one_that_is_cancelled_while_it_is_under_way_is_freed_by_its_thread),
         DRIVER_TEST(one_that_is_cancelled_after_its_end_is_not_told),
