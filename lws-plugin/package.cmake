@@ -41,7 +41,7 @@ configure_package_config_file(
 write_basic_package_version_file(
 	"${CMAKE_CURRENT_BINARY_DIR}/libwebsockets-proton-config-version.cmake"
 	VERSION "${LWS_PROTON_VERSION}"
-	COMPATIBILITY SameMinorVersion)
+	COMPATIBILITY SameMajorVersion)
 install(FILES
 	"${CMAKE_CURRENT_BINARY_DIR}/libwebsockets-proton-config.cmake"
 	"${CMAKE_CURRENT_BINARY_DIR}/libwebsockets-proton-config-version.cmake"
@@ -49,7 +49,12 @@ install(FILES
 
 # One level below where CMake looks, so that only who names it gets it
 configure_file(libwebsockets-config.cmake.in libwebsockets-config.cmake @ONLY)
+write_basic_package_version_file(
+	"${CMAKE_CURRENT_BINARY_DIR}/libwebsockets-config-version.cmake"
+	VERSION "${LWS_PROTON_VERSION}"
+	COMPATIBILITY SameMajorVersion)
 install(FILES
 	"${CMAKE_CURRENT_BINARY_DIR}/libwebsockets-config.cmake"
+	"${CMAKE_CURRENT_BINARY_DIR}/libwebsockets-config-version.cmake"
 	"${PROJECT_SOURCE_DIR}/cmake/LwsCheckRequirements.cmake"
 	DESTINATION "${LWS_PROTON_CMAKE_DIR}/as-libwebsockets" COMPONENT dev)

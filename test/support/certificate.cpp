@@ -1,6 +1,7 @@
 #include "certificate.hpp"
 
 #include "check.hpp"
+#include "close_file.hpp"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -17,7 +18,6 @@ constexpr long kDay = 24 * 60 * 60;
 
 using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 using X509Ptr = std::unique_ptr<X509, decltype(&X509_free)>;
-using File = std::unique_ptr<FILE, decltype(&fclose)>;
 
 X509Ptr self_signed(const std::string &common_name, EVP_PKEY *key)
 {
@@ -43,8 +43,8 @@ Certificate::Certificate(const std::string &common_name)
     const Key key(EVP_EC_gen("P-256"), EVP_PKEY_free);
     CHECK(key);
     const X509Ptr certificate = self_signed(common_name, key.get());
-    const File certificate_file(fopen(path_.c_str(), "w"), fclose);
-    const File key_file(fopen(key_path_.c_str(), "w"), fclose);
+    const File certificate_file(fopen(path_.c_str(), "w"));
+    const File key_file(fopen(key_path_.c_str(), "w"));
     CHECK(certificate_file && PEM_write_X509(certificate_file.get(), certificate.get()));
     CHECK(key_file && PEM_write_PrivateKey(key_file.get(), key.get(), nullptr, nullptr, 0, nullptr,
                                            nullptr));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "check.hpp"
+#include "close_file.hpp"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -11,14 +12,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
-#include <memory>
 #include <string>
 
 namespace e2e {
 
 inline size_t own_rss_kib()
 {
-    const std::unique_ptr<FILE, decltype(&fclose)> statm(fopen("/proc/self/statm", "r"), fclose);
+    const File statm(fopen("/proc/self/statm", "r"));
     size_t size = 0, resident = 0;
     CHECK(statm && fscanf(statm.get(), "%zu %zu", &size, &resident) == 2);
     return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE)) / 1024;
