@@ -270,7 +270,7 @@ main(int argc, char **argv)
 	if (!o.loop->own_signals)
 		pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
-	lws_set_log_level(LLL_ERR, keep_first_error);
+	prepare_to_start();
 
 	memset(&info, 0, sizeof(info));
 	info.options		= o.loop->option |

@@ -240,7 +240,7 @@ main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 
-	lws_set_log_level(LLL_ERR, keep_first_error);
+	prepare_to_start();
 
 	/* elsewhere it has whatever names people give it */
 	if (!lws_proton_is_loopback(o.bind) && !guard_hosts[0])

@@ -129,23 +129,35 @@ struct peer {
 static pthread_mutex_t peers_mutex = PTHREAD_MUTEX_INITIALIZER;
 static lws_dll2_owner_t peers;
 
+/* with the mutex, once there are threads */
+static struct listening {
+	pn_listener_t		*listener;	/* NULL: it has ended */
+	int			port;		/* -1: it could not begin */
+	int64_t			again_at;	/* 0: it does not wait to begin again */
+} listening;
+
 static int64_t
 time_over(const struct peer *peer)
 {
 	return peer->since + 1000 * options[TIMEOUT_SECS].value;
 }
 
-/* for the first of them: with the mutex */
+/* for the first of them, and the listener: with the mutex */
 static void
 set_timeout(void)
 {
-	int64_t ms;
+	int64_t at = listening.again_at, ms;
+	struct peer *first;
 
+	if (peers.head) {
+		first = lws_container_of(peers.head, struct peer, list);
+		if (!at || time_over(first) < at)
+			at = time_over(first);
+	}
 	/* threads.h sets one of its own when the program stops */
-	if (!peers.head || serving.stopping)
+	if (!at || serving.stopping)
 		return;
-	ms = time_over(lws_container_of(peers.head, struct peer, list)) -
-	     pn_proactor_now_64();
+	ms = at - pn_proactor_now_64();
 	lws_proton_set_timeout(serving.proactor, ms > 0 ? (pn_millis_t)ms : 0);
 }
 
@@ -173,6 +185,11 @@ accept_one(pn_listener_t *listener)
 	pn_raw_connection_t *raw = pn_raw_connection();
 	struct peer *peer = NULL;
 
+	if (!raw) {
+		/* it would be offered again, at once and for ever */
+		pn_listener_close(listener);
+		return;
+	}
 	if (serving.own < MOST_PEERS)
 		peer = calloc(1, sizeof(*peer));
 	if (peer) {
@@ -288,46 +305,96 @@ raw_event(pn_raw_connection_t *raw, pn_event_type_t type)
  * The listener
  */
 
-static struct listening {
-	pn_listener_t		*listener;	/* NULL: it has ended */
-	int			port;		/* -1: it has ended */
-} listening;
+/* with the mutex; a failure comes as PN_LISTENER_CLOSE */
+static void
+listen_on(long port)
+{
+	char text[8], address[PN_MAX_ADDR];
+
+	snprintf(text, sizeof(text), "%ld", port);
+	pn_proactor_addr(address, sizeof(address), "127.0.0.1", text);
+	listening.again_at = 0;
+	listening.listener = pn_listener();
+	if (!listening.listener) {
+		listening.again_at = pn_proactor_now_64() +
+				     LWS_PROTON_LISTEN_AGAIN_MS;
+		return;
+	}
+	serving.own++;
+	pn_proactor_listen(serving.proactor, listening.listener, address,
+			   SOMAXCONN);
+}
+
+static void
+on_listening(void)
+{
+	char port[PN_MAX_ADDR];
+
+	if (listening.port)
+		return;
+	pn_netaddr_host_port(pn_listener_addr(listening.listener), NULL, 0,
+			     port, sizeof(port));
+	listening.port = atoi(port);
+}
+
+/*
+ * It could not listen, it could not accept (no descriptor was left, or no memory:
+ * then it listens again), or the program stops.
+ */
+static void
+on_not_listening(void)
+{
+	pn_condition_t *condition = pn_listener_condition(listening.listener);
+	const char *reason = pn_condition_is_set(condition) ?
+			pn_condition_get_description(condition) : "no memory";
+
+	listening.listener = NULL;
+	serving.own--;
+	if (!listening.port) {
+		fprintf(stderr, PROGRAM ": cannot listen: %s\n", reason);
+		listening.port = -1;
+		return;
+	}
+	if (serving.stopping)
+		return;
+	lwsl_err("cannot accept connections: %s; listening again in %d ms\n",
+		 reason, LWS_PROTON_LISTEN_AGAIN_MS);
+	listening.again_at = pn_proactor_now_64() + LWS_PROTON_LISTEN_AGAIN_MS;
+	set_timeout();
+}
 
 /* for PN_LISTENER_OPEN and PN_LISTENER_CLOSE */
 static void
-on_listener(pn_event_t *event)
+on_listener(pn_event_type_t type)
 {
-	pn_condition_t *condition;
-	char port[PN_MAX_ADDR];
+	pthread_mutex_lock(&peers_mutex);
+	if (type == PN_LISTENER_OPEN)
+		on_listening();
+	else
+		on_not_listening();
+	pthread_mutex_unlock(&peers_mutex);
+}
 
-	if (pn_event_type(event) == PN_LISTENER_OPEN) {
-		pn_netaddr_host_port(pn_listener_addr(listening.listener), NULL,
-				     0, port, sizeof(port));
-		listening.port = atoi(port);
-		return;
-	}
-
-	condition = pn_listener_condition(listening.listener);
-	if (pn_condition_is_set(condition))
-		fprintf(stderr, PROGRAM ": cannot listen: %s\n",
-			pn_condition_get_description(condition));
-	listening.listener = NULL;
-	listening.port = -1;
-	serving.own--;
+static void
+listen_again(void)
+{
+	pthread_mutex_lock(&peers_mutex);
+	if (listening.again_at && !serving.stopping &&
+	    listening.again_at <= pn_proactor_now_64())
+		listen_on(listening.port);
+	set_timeout();
+	pthread_mutex_unlock(&peers_mutex);
 }
 
 /* on 127.0.0.1, before there are threads.  -1, and a line, on failure */
 static int
 start_listening(long port)
 {
-	char text[8], address[PN_MAX_ADDR];
-
-	snprintf(text, sizeof(text), "%ld", port);
-	pn_proactor_addr(address, sizeof(address), "127.0.0.1", text);
-	listening.listener = pn_listener();
-	serving.own++;
-	pn_proactor_listen(serving.proactor, listening.listener, address,
-			   SOMAXCONN);
+	listen_on(port);
+	if (!listening.listener) {
+		fprintf(stderr, PROGRAM ": cannot listen: no memory\n");
+		return -1;
+	}
 	while (!listening.port)
 		serve_batch(pn_proactor_wait(serving.proactor));
 
@@ -341,13 +408,14 @@ own_event(pn_event_t *event)
 	switch (pn_event_type(event)) {
 	case PN_LISTENER_OPEN:
 	case PN_LISTENER_CLOSE:
-		on_listener(event);
+		on_listener(pn_event_type(event));
 		break;
 	case PN_LISTENER_ACCEPT:
 		accept_one(pn_event_listener(event));
 		break;
 	case PN_PROACTOR_TIMEOUT:
 		end_peers(0);
+		listen_again();
 		break;
 	default:
 		if (pn_event_raw_connection(event))

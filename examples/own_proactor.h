@@ -30,7 +30,7 @@ start_own_proactor(struct lws_context_creation_info *info)
 	sigaddset(&own.signals, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &own.signals, NULL);
 
-	lws_set_log_level(LLL_ERR, keep_first_error);
+	prepare_to_start();
 	info->foreign_loops = own_proactor();
 	serving.context = lws_create_context(info);
 	if (serving.context)

@@ -279,7 +279,7 @@ main(int argc, char **argv)
 	signal(SIGINT, stop);
 	signal(SIGTERM, stop);
 
-	lws_set_log_level(LLL_ERR, keep_first_error);
+	prepare_to_start();
 	context = lws_create_context(&info);
 	vhost = context ? lws_create_vhost(context, &info) : NULL;
 	if (!vhost)

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #if defined(LWS_PROTON)
+#include <lws_proton.h>
 #include <lws_proton_log.h>
 #endif
 
@@ -85,11 +86,26 @@ keep_first_error(int level, const char *line)
 	snprintf(why, sizeof(why), "%.*s", (int)strcspn(reason, "\n"), reason);
 }
 
-/* From now on the log is for whoever runs the program, and much of it peers' text. */
+/* Call it before lws's context is made. */
+static inline void
+prepare_to_start(void)
+{
+	lws_set_log_level(LLL_ERR, keep_first_error);
+#if defined(LWS_PROTON)
+	lws_proton_raise_descriptor_limit(LWS_PROTON_DESCRIPTORS);
+#endif
+}
+
+/*
+ * It has started: from now on the log is for whoever runs the program, and much of
+ * it peers' text.
+ */
 static inline void
 log_from_now_on(void)
 {
 #if defined(LWS_PROTON)
+	fprintf(stderr, PROGRAM ": room for %zu connections\n",
+		lws_proton_free_descriptors());
 	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lws_proton_log);
 #else
 	lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lwsl_emit_stderr);

@@ -18,6 +18,7 @@
 #include "status.hpp"
 #include "tunnel.hpp"
 
+#include <lws_proton.h>
 #include <lws_proton_log.h>
 
 #include <csignal>
@@ -126,6 +127,7 @@ int main(int argc, char **argv) {
 
     Site site(*options);
     lws_set_log_level(LLL_ERR | LLL_WARN | LLL_USER, lws_proton_log);
+    lws_proton_raise_descriptor_limit(LWS_PROTON_DESCRIPTORS);
     lws_context_creation_info info = {};
     info.options = LWS_SERVER_OPTION_PROTON | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
     info.port = options->listen_port;
@@ -153,6 +155,9 @@ int main(int argc, char **argv) {
         lws_context_destroy(context);
         return kFailed;
     }
+    // One descriptor for the client, one for the broker.
+    fprintf(stderr, "lws-proton-gateway: room for %zu connections\n",
+            lws_proton_free_descriptors() / 2);
     status = serve(site, context, signals);
     lws_context_destroy(context);
     return status;

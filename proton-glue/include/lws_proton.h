@@ -114,6 +114,11 @@ typedef struct pn_raw_connection_t pn_raw_connection_t;
  * signal.
  */
 #define LWS_PROTON_HEARTBEAT_MS		1000
+/*
+ * How long a vhost does not listen after a connection could not be accepted, since
+ * no descriptor or no memory was left (ms).  What had not been accepted is refused.
+ */
+#define LWS_PROTON_LISTEN_AGAIN_MS	100
 /* how long a loop that is freed waits for unsent bytes to go out (ms) */
 #define LWS_PROTON_DRAIN_MS		1000
 
@@ -137,6 +142,34 @@ lws_proton_loop_of(const struct lws_context *context);
  */
 LWS_PROTON_EXTERN void
 lws_proton_loop_dispatch(lws_proton_loop_t *loop, pn_event_batch_t *batch);
+
+/*
+ * Descriptors
+ *
+ * A connection is a descriptor.  Once the process has as many as its soft limit
+ * (RLIMIT_NOFILE) allows, those that come are refused until some have gone.
+ *
+ * DESCRIPTORS: a limit for programs that have no better one.  For each descriptor
+ * that the limit allows lws_create_context() takes 16 bytes of memory, and each idle
+ * connection takes 15 KiB: so many take 1 MiB and 1 GiB.
+ */
+#define LWS_PROTON_DESCRIPTORS		65536u
+
+/*
+ * Sets the soft limit of the process to `most` descriptors, or to its hard limit if
+ * that is less.  Returns the limit in force then; if it cannot be set that is the old
+ * one.  Call it before lws_create_context(), which reads the limit.  Any thread.
+ */
+LWS_PROTON_EXTERN size_t
+lws_proton_raise_descriptor_limit(size_t most);
+
+/*
+ * Returns how many descriptors the process may still open: the connections for
+ * which there is room.  (A connection that needs another one, to a backend, takes
+ * two.)  Any thread; opens and reads /proc/self/fd.  0 if it cannot.
+ */
+LWS_PROTON_EXTERN size_t
+lws_proton_free_descriptors(void);
 
 /* The loop's proactor; valid until the context is destroyed.  Any thread. */
 LWS_PROTON_EXTERN pn_proactor_t *
@@ -170,6 +203,10 @@ lws_proton_loop_proactor(lws_proton_loop_t *loop);
  * Everything else on the proactor stays the application's: its connections,
  * listeners and raw connections, their contexts, PN_PROACTOR_INTERRUPT and
  * PN_PROACTOR_INACTIVE.  Only the timeout is shared: see lws_proton_set_timeout().
+ * And a pn_listener_t of the application's that cannot accept, since no descriptor is
+ * left, ends with PN_LISTENER_CLOSE and a condition, as it does for any other reason
+ * not to accept.  The application listens again when it sees fit.  (Without lws
+ * Proton 0.37 to 0.40 would wait, and abort when the listener is closed.)
  *
  * lws_create_context() and lws_context_destroy() may be called by any thread
  * that is in no lws callback, while others serve the proactor; destroying it in a

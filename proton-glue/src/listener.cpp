@@ -2,7 +2,9 @@
 #include "listener.hpp"
 
 #include "loop.hpp"
+#include "lws_proton.h"
 #include "plain_pointer.hpp"
+#include "proton_accept.hpp"
 #include "raw_connection.hpp"
 
 #include <proton/condition.h>
@@ -16,7 +18,6 @@
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstdio>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <new>
 #include <utility>
@@ -78,36 +79,50 @@ void Listener::drop() noexcept {
         delete this;
 }
 
-bool Listener::listen(pn_proactor_t *proactor, const char *host, int *port, char *err,
-                      size_t err_len) noexcept {
-    char address[NI_MAXHOST + sizeof(":65535")];
-    const int length = snprintf(address, sizeof(address), "%s:%d", host ? host : "", *port);
-    if (length < 0 || static_cast<size_t>(length) >= sizeof(address)) {
-        snprintf(err, err_len, "listen: the address is too long");
-        drop();
-        return false;
-    }
+bool Listener::make_listener() noexcept {
     listener_ = pn_listener();
-    if (!listener_) {
-        snprintf(err, err_len, "listen on %s: out of memory", address);
+    if (!listener_)
+        return false;
+    pn_record_t *record = pn_listener_attachments(listener_);
+    pn_record_def(record, kKey, plain_pointer());
+    pn_record_set(record, kKey, this);
+    pn_proactor_listen(loop_.proactor(), listener_, address_, kBacklog);
+    life_ = pn_condition_is_set(pn_listener_condition(listener_)) ? Life::ending : Life::listening;
+    return true;
+}
+
+bool Listener::listen(const char *host, int *port, char *err, size_t err_len) noexcept {
+    const auto set_address = [&] {
+        const int length = snprintf(address_, sizeof(address_), "%s:%d", host ? host : "", *port);
+        return length >= 0 && static_cast<size_t>(length) < sizeof(address_);
+    };
+    if (!set_address()) {
+        snprintf(err, err_len, "listen: the address is too long");
         drop();
         return false;
     }
     // Proton binds in this call; PN_LISTENER_CLOSE waits for the lock.
     Lock lock(loop_.listen_mutex());
-    pn_record_t *record = pn_listener_attachments(listener_);
-    pn_record_def(record, kKey, plain_pointer());
-    pn_record_set(record, kKey, this);
-    pn_proactor_listen(proactor, listener_, address, kBacklog);
-    pn_condition_t *condition = pn_listener_condition(listener_);
-    if (pn_condition_is_set(condition)) {
-        closed_ = true;
-        snprintf(err, err_len, "%s", pn_condition_get_description(condition));
+    if (!make_listener()) {
+        lock.unlock();
+        snprintf(err, err_len, "listen on %s: out of memory", address_);
+        drop();
+        return false;
+    }
+    if (life_ == Life::ending) {
+        life_ = Life::closed;
+        snprintf(err, err_len, "%s",
+                 pn_condition_get_description(pn_listener_condition(listener_)));
         return false;
     }
     *port = port_of(pn_netaddr_sockaddr(pn_listener_addr(listener_)));
+    set_address();
     hold();
     return true;
+}
+
+bool Listener::listen_again() noexcept {
+    return make_listener();
 }
 
 Listener *Listener::of(pn_listener_t *listener) noexcept {
@@ -119,31 +134,70 @@ void Listener::on_event(pn_event_t *event) noexcept {
     case PN_LISTENER_ACCEPT:
         accept_raw();
         break;
-    case PN_LISTENER_CLOSE: {
-        // its creator may still be looking at it
-        Lock lock(loop_.listen_mutex());
-        pn_record_set(pn_listener_attachments(listener_), kKey, nullptr);
-        listener_ = nullptr;
-    }
-        drop();
+    case PN_LISTENER_CLOSE:
+        on_close();
         break;
     default:
         break;
     }
 }
 
+void Listener::on_close() noexcept {
+    char why[256];
+    hold();
+    bool ended;
+    {
+        // its creator may still be looking at it
+        Lock lock(loop_.listen_mutex());
+        const int missing = descriptors_were_missing();
+        const char *text =
+            std::exchange(no_memory_, false) ? "out of memory"
+            : missing == EMFILE              ? "the process has no descriptor left"
+            : missing == ENFILE ? "the machine has no descriptor left"
+                                : pn_condition_get_description(pn_listener_condition(listener_));
+        snprintf(why, sizeof(why), "%s", text ? text : "Proton does not say why");
+        pn_record_set(pn_listener_attachments(listener_), kKey, nullptr);
+        listener_ = nullptr;
+        ended = life_ == Life::closed;
+        if (!ended) {
+            life_ = Life::waiting;
+            loop_.listen_later(*this);
+        }
+    }
+    // What Proton held is the loop's, or nobody's.
+    if (ended)
+        drop();
+    else
+        report(why);
+    drop();
+}
+
+// One line in kReportEvery. Another thread may have the next batch already.
+void Listener::report(const char *why) noexcept {
+    unreported_++;
+    const int64_t now = now_us();
+    int64_t before = reported_at_;
+    if (now - before < kReportEvery || !reported_at_.compare_exchange_strong(before, now))
+        return;
+    char line[512];
+    snprintf(line, sizeof(line),
+             "cannot accept connections: %s; listening again in %d ms (%u times since the last "
+             "report)",
+             why, LWS_PROTON_LISTEN_AGAIN_MS, unreported_.exchange(0));
+    loop_.log(LWS_PROTON_LOG_ERR, line);
+}
+
 void Listener::accept_raw() noexcept {
     // Proton leaves a raw connection that a closing listener accepts without any event, for ever.
     Lock lock(loop_.listen_mutex());
-    if (closed_)
+    if (life_ != Life::listening)
         return;
     pn_raw_connection_t *raw = pn_raw_connection();
     if (!raw) {
-        // Proton offers it again, at once and for ever: better no listener than that.
-        closed_ = true;
+        // Proton would offer it again, at once and for ever.
+        life_ = Life::ending;
+        no_memory_ = true;
         pn_listener_close(listener_);
-        lock.unlock();
-        loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, listening no more");
         return;
     }
     const bool refusing = loop_.lingering().refusing();
@@ -177,7 +231,7 @@ Listener::Admission Listener::admit(RawConnection &connection) noexcept {
 }
 
 bool Listener::offer(RawConnection &connection) noexcept {
-    if (closed_ || !wsi)
+    if (life_ == Life::closed || !wsi)
         return true;
     switch (admit(connection)) {
     case Admission::later:
@@ -233,11 +287,15 @@ lws_proton_conn *Listener::accept() noexcept {
 
 int Listener::close() noexcept {
     wsi = nullptr;
+    bool waited = false;
     {
         Lock lock(loop_.listen_mutex());
-        closed_ = true;
-        if (listener_)
+        if (life_.exchange(Life::closed) == Life::waiting) {
+            loop_.listen_no_more(*this);
+            waited = true;
+        } else if (listener_) {
             pn_listener_close(listener_);
+        }
     }
     {
         // What waits finds that it is refused.
@@ -245,6 +303,8 @@ int Listener::close() noexcept {
         for (Connection *c = waiting_.head(); c; c = waiting_.next(*c))
             c->kick();
     }
+    if (waited)
+        drop();
     drop();
     return 0;
 }

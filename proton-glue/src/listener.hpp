@@ -4,12 +4,13 @@
 #include "connection.hpp"
 #include "lws_proton_conn.h"
 #include "mutex.hpp"
+#include "timers.hpp"
 
 #include <atomic>
+#include <netdb.h>
 
 typedef struct pn_event_t pn_event_t;
 typedef struct pn_listener_t pn_listener_t;
-typedef struct pn_proactor_t pn_proactor_t;
 
 namespace lws_proton {
 
@@ -21,7 +22,11 @@ class RawConnection;
 // when Proton knows the peer. While lws accepts none they wait here, as they would in the kernel's
 // queue: as many, in order, with nothing read and no buffer.
 //
-// Held by lws, by Proton and by each connection that lws has not seen yet; freed by the last.
+// Proton ends a listener when it cannot accept: no descriptor is left, or no memory. Then this one
+// waits for LWS_PROTON_LISTEN_AGAIN_MS, and listens again, for as long as lws has it.
+//
+// Held by lws, by Proton (or the loop, while it waits to listen again) and by each connection that
+// lws has not seen yet; freed by the last.
 class Listener : public lws_proton_conn {
 public:
     explicit Listener(Loop &loop) noexcept;
@@ -29,8 +34,11 @@ public:
     Listener &operator=(const Listener &) = delete;
 
     // False: it could not; `err` says why. Then it is Proton's alone.
-    bool listen(pn_proactor_t *proactor, const char *host, int *port, char *err,
-                size_t err_len) noexcept;
+    bool listen(const char *host, int *port, char *err, size_t err_len) noexcept;
+    // The loop calls it, with listen_mutex(), when the time has come. False: out of memory, it
+    // still waits.
+    bool listen_again() noexcept;
+    Listener *next_to_listen_again = nullptr;  // the loop's, under listen_mutex()
 
     // Null: it is not one of these.
     static Listener *of(pn_listener_t *listener) noexcept;
@@ -50,11 +58,22 @@ private:
     ~Listener();
 
     static const lws_proton_conn_ops kOps;
+    static constexpr int64_t kReportEvery = 1000 * kMs;  // µs
     static Listener *from(lws_proton_conn *c) noexcept { return static_cast<Listener *>(c); }
 
     enum class Admission { now, later, first_refused, refused };
+    enum class Life {
+        listening,  // Proton has a listener
+        ending,     // Proton has one, and will say that it is closed
+        waiting,    // to listen again
+        closed,     // by lws; Proton may still have one
+    };
 
+    // What to listen with. With listen_mutex(). False: out of memory.
+    bool make_listener() noexcept;
     void accept_raw() noexcept;
+    void on_close() noexcept;
+    void report(const char *why) noexcept;
     Admission admit(RawConnection &connection) noexcept;
     void enable(bool start) noexcept;
     void kick_head() noexcept LWS_PROTON_REQUIRES(waiting_mutex_);
@@ -63,8 +82,13 @@ private:
 
     Loop &loop_;
     pn_listener_t *listener_ = nullptr;
+    // As Proton wants it. The port is the one that was taken.
+    char address_[NI_MAXHOST + sizeof(":65535")];
     std::atomic<int> holders_{1};
-    std::atomic<bool> closed_{false};  // by lws
+    std::atomic<Life> life_{Life::listening};  // changes under the loop's listen_mutex()
+    bool no_memory_ = false;                   // why it ends; under listen_mutex()
+    std::atomic<int64_t> reported_at_{-kReportEvery};
+    std::atomic<unsigned> unreported_{0};
     Mutex waiting_mutex_{Rank::waiting};
     bool enabled_ LWS_PROTON_GUARDED_BY(waiting_mutex_) = false;  // lws accepts
     ConnectionList<&Connection::accept_links> waiting_ LWS_PROTON_GUARDED_BY(waiting_mutex_);

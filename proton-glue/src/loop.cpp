@@ -4,6 +4,7 @@
 #include "listener.hpp"
 #include "lookup.hpp"
 #include "lws_proton.h"
+#include "proton_accept.hpp"
 #include "raw_connection.hpp"
 
 #include <proton/event.h>
@@ -17,6 +18,7 @@
 #include <climits>
 #include <cstdio>
 #include <new>
+#include <utility>
 
 namespace lws_proton {
 
@@ -102,6 +104,7 @@ Loop::Loop(int threads, const lws_proton_host_t *host, void *user, pn_proactor_t
         pts_.back()->pipe.loop = this;
     }
     timers_->join(*this);
+    replace_protons_accept();
     beat(now_us());
 }
 
@@ -302,6 +305,7 @@ bool Loop::serve(pn_event_batch_t *batch, pn_event_t *event) noexcept {
         return true;
     }
     if (pn_listener_t *raw_listener = pn_event_listener(event)) {
+        accept_round_is_over();
         Listener *listener = Listener::of(raw_listener);
         if (!listener)
             return false;
@@ -447,6 +451,7 @@ void Loop::on_timeout(int64_t now) noexcept {
         Visit visit(*this, static_cast<int>(tsi));  // serves lws's timers when it ends
     }
     lingering_.report(now);
+    listen_again(now);
     if (now >= heartbeat_) {
         for (auto &pt : pts_)
             if (pt->waiting)
@@ -469,7 +474,7 @@ void Loop::beat(int64_t now) noexcept {
 }
 
 void Loop::arm_all() noexcept {
-    int64_t deadline = heartbeat_;
+    int64_t deadline = std::min<int64_t>(heartbeat_, listen_again_at_);
     for (auto &pt : pts_)
         deadline = std::min<int64_t>(deadline, pt->deadline);
     timers_->arm(deadline);
@@ -481,7 +486,7 @@ lws_proton_conn *Loop::listen(const char *host, int *port, char *err, size_t err
         snprintf(err, err_len, "listen: out of memory");
         return nullptr;
     }
-    return listener->listen(proactor_, host, port, err, err_len) ? listener : nullptr;
+    return listener->listen(host, port, err, err_len) ? listener : nullptr;
 }
 
 lws_proton_conn *Loop::adopt(pn_raw_connection_t *raw) noexcept {
@@ -565,6 +570,36 @@ void Loop::listener_born() noexcept {
 void Loop::listener_died() noexcept {
     listeners_--;
     drop_not_last();
+}
+
+void Loop::listen_later(Listener &listener) noexcept {
+    listener.next_to_listen_again = to_listen_again_;
+    to_listen_again_ = &listener;
+    if (listen_again_at_ == kNever)
+        listen_again_at_ = now_us() + LWS_PROTON_LISTEN_AGAIN_MS * kMs;
+    timers_->arm(listen_again_at_);
+}
+
+void Loop::listen_no_more(Listener &listener) noexcept {
+    for (Listener **link = &to_listen_again_; *link; link = &(*link)->next_to_listen_again)
+        if (*link == &listener) {
+            *link = listener.next_to_listen_again;
+            return;
+        }
+}
+
+void Loop::listen_again(int64_t now) noexcept {
+    if (now < listen_again_at_)
+        return;
+    Lock lock(listen_mutex_);
+    listen_again_at_ = kNever;
+    Listener *listener = std::exchange(to_listen_again_, nullptr);
+    while (listener) {
+        Listener *next = listener->next_to_listen_again;
+        if (!listener->listen_again())
+            listen_later(*listener);
+        listener = next;
+    }
 }
 
 void Loop::count(int tsi) noexcept {

@@ -159,6 +159,9 @@ public:
     void forget(Lookup &lookup) noexcept;
     void listener_born() noexcept;
     void listener_died() noexcept;
+    // It listens again in LWS_PROTON_LISTEN_AGAIN_MS, unless it is told to listen no more.
+    void listen_later(Listener &listener) noexcept LWS_PROTON_REQUIRES(listen_mutex_);
+    void listen_no_more(Listener &listener) noexcept LWS_PROTON_REQUIRES(listen_mutex_);
     // Proton may not take a listener away while its creator still looks at it.
     Mutex &listen_mutex() noexcept LWS_PROTON_THREADS(lock_returned(listen_mutex_)) {
         return listen_mutex_;
@@ -200,6 +203,7 @@ private:
     void serve_orphans(Pt &pt) noexcept;
     void serve_lookups(Pt &pt) noexcept;
     void arm_all() noexcept;
+    void listen_again(int64_t now) noexcept;
     void beat(int64_t now) noexcept;
     // With a holder that stays.
     void drop_not_last() noexcept;
@@ -235,6 +239,8 @@ private:
 
     Lingering lingering_{*this};
     Mutex listen_mutex_{Rank::listening};
+    Listener *to_listen_again_ LWS_PROTON_GUARDED_BY(listen_mutex_) = nullptr;
+    std::atomic<int64_t> listen_again_at_{kNever};  // changes under listen_mutex_
     Dialer dialer_;
 
     std::atomic<void (*)(void *)> wake_{nullptr};

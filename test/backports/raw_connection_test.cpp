@@ -7,9 +7,12 @@
 #include "tcp_listener.hpp"
 #include "tcp_socket.hpp"
 #include "test_main.hpp"
+#include "unique_fd.hpp"
 
 #include <array>
+#include <fcntl.h>
 #include <future>
+#include <sys/resource.h>
 
 extern "C" __attribute__((weak)) void pnx_raw_connection_abort(pn_raw_connection_t *);
 
@@ -315,6 +318,68 @@ void an_abort_in_its_own_batch_ends_it_in_the_next() {
     CHECK_EQ(stage.count(raw, PN_RAW_CONNECTION_DISCONNECTED), 1u);
 }
 
+// Every descriptor that this process may have, until it is destroyed.
+class NoDescriptorLeft {
+public:
+    NoDescriptorLeft() {
+        getrlimit(RLIMIT_NOFILE, &before_);
+        const rlimit few = {own_fd_count() + 20, before_.rlim_max};
+        setrlimit(RLIMIT_NOFILE, &few);
+        for (int fd; (fd = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;)
+            taken_.emplace_back(fd);
+    }
+    ~NoDescriptorLeft() { setrlimit(RLIMIT_NOFILE, &before_); }
+    NoDescriptorLeft(const NoDescriptorLeft &) = delete;
+    NoDescriptorLeft &operator=(const NoDescriptorLeft &) = delete;
+
+private:
+    rlimit before_{};
+    std::vector<UniqueFd> taken_;
+};
+
+// An accept() fails with EMFILE. Then a connection ends, and Proton tries again.
+void run_out_of_descriptors(Stage &stage, int port) {
+    TcpSocket first(port);
+    pn_raw_connection_t *raw = stage.accept();
+    TcpSocket second(port);
+    {
+        NoDescriptorLeft shortage;
+        stage.run();
+        CHECK_EQ(stage.accepted.size(), 1u);
+    }
+    first.close();
+    pn_raw_connection_close(raw);
+    stage.run_until_disconnected(raw);
+}
+
+void a_listener_that_ran_out_of_descriptors_accepts_again_and_can_be_closed() {
+    Stage stage;
+    run_out_of_descriptors(stage, stage.listen());
+    pn_raw_connection_t *second = stage.accept();
+    stage.close_listener();
+    pn_raw_connection_close(second);
+    stage.run_until_disconnected(second);
+}
+
+void a_listener_that_is_out_of_descriptors_can_be_closed() {
+    Stage stage;
+    TcpSocket peer(stage.listen());
+    NoDescriptorLeft shortage;
+    stage.run();
+    stage.close_listener();
+    CHECK(stage.accepted.empty());
+}
+
+void a_proactor_whose_listener_ran_out_of_descriptors_can_be_freed() {
+    Stage stage;
+    TcpSocket peer(stage.listen());
+    {
+        NoDescriptorLeft shortage;
+        stage.run();
+    }
+    stage.free();
+}
+
 }  // namespace
 
 int main() {
@@ -334,6 +399,9 @@ int main() {
         E2E_TEST(an_abort_does_not_wait_for_the_peer),
         E2E_TEST(an_abort_ends_one_that_is_not_connected_yet),
         E2E_TEST(an_abort_in_its_own_batch_ends_it_in_the_next),
+        E2E_TEST(a_listener_that_ran_out_of_descriptors_accepts_again_and_can_be_closed),
+        E2E_TEST(a_listener_that_is_out_of_descriptors_can_be_closed),
+        E2E_TEST(a_proactor_whose_listener_ran_out_of_descriptors_can_be_freed),
     };
     return cmocka_run_group_tests_name("back-ported raw connection", tests, nullptr, nullptr);
 }

@@ -50,6 +50,12 @@ public:
         return accepted[before];
     }
 
+    void close_listener() {
+        pn_listener_close(std::exchange(listener_, nullptr));
+        run_until("the end of a listener", [&] { return listener_closed_; });
+        run();
+    }
+
     pn_raw_connection_t *connect(int port) {
         pn_raw_connection_t *raw = pn_raw_connection();
         pn_proactor_raw_connect(proactor_, raw, ("127.0.0.1:" + std::to_string(port)).c_str());
@@ -114,6 +120,7 @@ private:
             in_time &= type != PN_PROACTOR_TIMEOUT;
             if (type == PN_LISTENER_ACCEPT)
                 accept_one(pn_event_listener(event));
+            listener_closed_ |= type == PN_LISTENER_CLOSE;
             if (pn_raw_connection_t *of = pn_event_raw_connection(event))
                 serve_event(std::exchange(raw, of) != of, of, type);
         }
@@ -136,6 +143,7 @@ private:
 
     pn_proactor_t *proactor_;
     pn_listener_t *listener_ = nullptr;
+    bool listener_closed_ = false;
 };
 
 }  // namespace backports

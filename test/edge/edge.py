@@ -58,7 +58,11 @@ class Peer:
         if source:
             self.socket.bind((source, 0))
         self.socket.settimeout(PATIENCE_S)
-        self.socket.connect(("127.0.0.1", int(port)))
+        try:
+            self.socket.connect(("127.0.0.1", int(port)))
+        except OSError:
+            self.socket.close()
+            raise
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
 

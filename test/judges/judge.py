@@ -43,14 +43,16 @@ def sha256(path):
 class Server:
     """A program under test. Left without an error it has to end as it should: with status 0, one
     line on stdout, and none in its log of level error but those that `may_log` matches. Its log may be
-    a descriptor of the test's instead, `stderr`."""
+    a descriptor of the test's instead, `stderr`. It may have `descriptors`, if that is said."""
 
-    def __init__(self, name, *arguments, ports=("--port", "0"), may_log=None, stderr=None):
+    def __init__(self, name, *arguments, ports=("--port", "0"), may_log=None, stderr=None,
+                 descriptors=None):
         self.name = name
         self.may_log = may_log
         self._log = tempfile.TemporaryFile()
+        limited = ["sh", "-c", f'ulimit -n {descriptors} && exec "$0" "$@"'] if descriptors else []
         self._child = subprocess.Popen(
-            [program(name), *ports, *map(str, arguments)],
+            [*limited, program(name), *ports, *map(str, arguments)],
             stdout=subprocess.PIPE, stderr=self._log if stderr is None else stderr)
         if not select.select([self._child.stdout], [], [], PATIENCE_S)[0]:
             self._fail("is not ready")
@@ -88,6 +90,14 @@ class Server:
         return self._child.pid
 
     def log(self):
+        """Since it has started: without the line that says for how many connections it has room."""
+        return self._all_of_log().split(" connections\n", 1)[-1]
+
+    @property
+    def room(self):
+        return int(re.match(r"[\w-]+: room for (\d+) connections\n", self._all_of_log())[1])
+
+    def _all_of_log(self):
         self._log.seek(0)
         return self._log.read().decode(errors="replace")
 

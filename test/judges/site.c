@@ -234,7 +234,7 @@ main(int argc, char **argv)
 	info.mounts		= mounts;
 	info.ssl_ca_filepath	= o.client_ca;
 
-	lws_set_log_level(LLL_ERR, keep_first_error);
+	prepare_to_start();
 	context = lws_create_context(&info);
 	vhost = context ? serve_as(&info, "localhost", o.tls) : NULL;
 	if (vhost && o.tls_too) {

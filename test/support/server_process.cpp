@@ -201,7 +201,12 @@ size_t ServerProcess::fd_count() const
 
 std::string ServerProcess::log() const
 {
-    return contents(stderr_.get());
+    const std::string all = contents(stderr_.get());
+    const size_t begins = all.find('\n');
+    const bool says_room = begins != std::string::npos &&
+                           all.rfind(" connections", begins) == begins - strlen(" connections") &&
+                           all.rfind(": room for ", begins) != std::string::npos;
+    return says_room ? all.substr(begins + 1) : all;
 }
 
 size_t ServerProcess::count_in_log(const std::string &text) const

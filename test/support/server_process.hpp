@@ -39,6 +39,7 @@ public:
     // By how much that is more than `before`; 0 if it is less.
     size_t rss_growth_kib(size_t before) const;
     size_t fd_count() const;
+    // Without the line that says for how many connections it has room.
     std::string log() const;
 
     // How often `text` occurs in the log.

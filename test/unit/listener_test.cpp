@@ -318,15 +318,96 @@ void a_listener_that_proton_closes_is_still_lws_s_to_close(ScriptedLoop &s) {
     listener.close();
 }
 
-void no_memory_for_a_raw_connection_ends_the_listening(ScriptedLoop &s) {
-    Wsi &listener = s.listen();
+// As when a descriptor or memory is missing.
+void cannot_accept(ScriptedLoop &s) {
+    s.proton.listeners.back()->condition.description = "No buffer space available - accept";
+    s.proton.listeners.back()->close();
+    s.run();
+}
+
+// Waits until Proton has `n` listeners in all.
+void await_listeners(ScriptedLoop &s, size_t n) {
+    for (int rounds = 0; s.proton.listeners.size() < n && rounds < 10; rounds++)
+        s.wait_one();
+    CHECK_EQ(s.proton.listeners.size(), n);
+    s.run();
+}
+
+void a_listener_that_cannot_accept_listens_again_on_its_port(ScriptedLoop &s) {
+    int port = 0;
+    std::string why;
+    s.host.adopt(try_to_listen(s, "192.0.2.1", port, why));
+    s.run();
+    for (size_t n = 1; n < 4; n++) {
+        cannot_accept(s);
+        CHECK(s.proton.listeners.back()->freed);
+        await_listeners(s, n + 1);
+        CHECK_EQ(s.proton.listeners.back()->address, "192.0.2.1:4242");
+    }
+}
+
+void a_listener_that_listens_again_accepts(ScriptedLoop &s) {
+    s.connect();
+    cannot_accept(s);
+    await_listeners(s, 2);
+    s.connect();
+    CHECK_EQ(s.stats().connections, 2u);
+}
+
+void no_memory_for_a_raw_connection_is_a_pause_in_listening(ScriptedLoop &s) {
+    s.listen();
     s.proton.no_connection = true;
     s.proton.listeners[0]->waiting = 1;
     s.run();
-    CHECK(s.proton.listeners[0]->closed);
+    CHECK(s.proton.listeners[0]->freed);
     CHECK_EQ(s.host.log.size(), 1u);
-    CHECK(s.host.log[0].find("listening no more") != std::string::npos);
-    listener.close();
+    CHECK(s.host.log[0].find("out of memory; listening again") != std::string::npos);
+    s.proton.no_connection = false;
+    await_listeners(s, 2);
+    s.connect();
+}
+
+void what_cannot_listen_again_yet_tries_until_it_can(ScriptedLoop &s) {
+    s.connect();
+    cannot_accept(s);
+    s.proton.no_listener = true;
+    for (int n = 0; n < 3; n++)
+        s.wait_one();
+    s.proton.no_listener = false;
+    s.proton.listen_error = "Too many open files - listen on :80";
+    await_listeners(s, 3);
+    s.proton.listen_error.clear();
+    await_listeners(s, 4);
+    s.connect();
+}
+
+void a_listener_that_cannot_accept_is_reported_once_a_second(ScriptedLoop &s) {
+    s.listen();
+    s.run();
+    for (size_t n = 1; n <= 25; n++) {
+        cannot_accept(s);
+        await_listeners(s, n + 1);
+    }
+    CHECK_EQ(s.host.log.size(), 3u);  // 25 times in 2.5 s
+    CHECK(s.host.log[0].find("No buffer space available - accept; listening again in 100 ms "
+                             "(1 times") != std::string::npos);
+    CHECK(s.host.log[1].find("(10 times") != std::string::npos);
+}
+
+void a_listener_that_waits_to_listen_again_can_be_closed(ScriptedLoop &s) {
+    Wsi &first = s.listen();
+    s.run();
+    cannot_accept(s);
+    Wsi &second = s.listen();
+    s.run();
+    cannot_accept(s);
+    first.close();
+    await_listeners(s, 3);
+    cannot_accept(s);
+    second.close();
+    for (int n = 0; n < 3; n++)
+        s.wait_one();
+    CHECK_EQ(s.proton.listeners.size(), 3u);
 }
 
 void no_memory_for_a_connection_refuses_it(ScriptedLoop &s) {
@@ -434,7 +515,12 @@ int main() {
         PROTON_TEST(a_connection_whose_listener_closed_meanwhile_is_refused),
         PROTON_TEST(a_listener_can_be_closed_while_it_accepts),
         PROTON_TEST(a_listener_that_proton_closes_is_still_lws_s_to_close),
-        PROTON_TEST(no_memory_for_a_raw_connection_ends_the_listening),
+        PROTON_TEST(a_listener_that_cannot_accept_listens_again_on_its_port),
+        PROTON_TEST(a_listener_that_listens_again_accepts),
+        PROTON_TEST(no_memory_for_a_raw_connection_is_a_pause_in_listening),
+        PROTON_TEST(what_cannot_listen_again_yet_tries_until_it_can),
+        PROTON_TEST(a_listener_that_cannot_accept_is_reported_once_a_second),
+        PROTON_TEST(a_listener_that_waits_to_listen_again_can_be_closed),
         PROTON_TEST(no_memory_for_a_connection_refuses_it),
         PROTON_TEST_TWO_PTS(connections_go_to_the_idlest_pt),
         PROTON_TEST_TWO_PTS(one_that_lingers_makes_room_in_its_pt),
