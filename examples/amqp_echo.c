@@ -73,12 +73,9 @@ handle(void *unused, pn_event_t *event)
 {
 	pn_connection_t *c = pn_event_connection(event);
 	pn_condition_t *condition;
-	int type = pn_event_type(event);
 
 	(void)unused;
-	if (type == PN_CONNECTION_INIT)
-		serving.own++;
-	if (type == PN_TRANSPORT_ERROR) {
+	if (pn_event_type(event) == PN_TRANSPORT_ERROR) {
 		condition = pn_transport_condition(pn_event_transport(event));
 		/* a peer words it: in quotes it tells no kinds of lines apart */
 		lwsl_warn("%s: \"%s: %s\"\n",
@@ -87,8 +84,6 @@ handle(void *unused, pn_event_t *event)
 			  pn_condition_get_description(condition));
 	}
 	echo_nodes_event(event);
-	if (type == PN_TRANSPORT_CLOSED)
-		serving.own--;
 }
 
 static lws_proton_amqp_t amqp = {
@@ -236,7 +231,6 @@ main(int argc, char **argv)
 	amqp.idle_ms		= options.idle_ms ? (uint32_t)options.idle_ms :
 						    LWS_PROTON_AMQP_NEVER;
 	echo_nodes_message_most	= LONGEST_MESSAGE;
-	serving.stop_own	= echo_nodes_stop;
 
 	if (start_own_proactor(&info) ||
 	    start_amqp(&info, protocols, NULL, options.amqp_port)) {

@@ -26,17 +26,6 @@
 /* for a message with more bytes */
 #define TOO_LONG		"amqp:link:message-size-exceeded"
 
-/* the program stops: a client may try again, and finds whoever serves then */
-static inline void
-close_forced(pn_connection_t *c)
-{
-	pn_condition_t *condition = pn_connection_condition(c);
-
-	pn_condition_set_name(condition, "amqp:connection:forced");
-	pn_condition_set_description(condition, "the program stops");
-	pn_connection_close(c);
-}
-
 /* for that of a new connection, of a peer who is not asked who he is */
 static inline void
 limit_transport(pn_transport_t *t)

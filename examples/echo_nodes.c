@@ -8,83 +8,21 @@
 
 #include "amqp_limits.h"
 
-#include <lws_proton_amqp.h>
-
 #include <proton/connection.h>
 #include <proton/delivery.h>
 #include <proton/link.h>
 #include <proton/session.h>
 #include <proton/transport.h>
 
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 size_t echo_nodes_message_most = MESSAGE_MOST;
-
-/* a connection's context, from its first event to its last: it can be woken */
-struct member {
-	lws_dll2_t		list;
-	pn_connection_t		*connection;
-};
-
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static lws_dll2_owner_t members;
-
-static atomic_int stopping, stopping_at_once;
 
 static size_t
 session_most(void)
 {
 	return 2 * echo_nodes_message_most;
-}
-
-/* PN_TRANSPORT_CLOSED comes next */
-static void
-hang_up(pn_connection_t *c)
-{
-	pn_transport_close_tail(pn_connection_transport(c));
-	pn_transport_close_head(pn_connection_transport(c));
-}
-
-static void
-enter(pn_connection_t *c)
-{
-	struct member *m = calloc(1, sizeof(*m));
-
-	pn_connection_set_context(c, m);
-	if (!m)
-		return;
-	m->connection = c;
-	pthread_mutex_lock(&mutex);
-	lws_dll2_add_tail(&m->list, &members);
-	pthread_mutex_unlock(&mutex);
-}
-
-static void
-leave(pn_connection_t *c)
-{
-	struct member *m = pn_connection_get_context(c);
-
-	if (!m)
-		return;
-	pthread_mutex_lock(&mutex);
-	lws_dll2_remove(&m->list);
-	pthread_mutex_unlock(&mutex);
-	pn_connection_set_context(c, NULL);
-	free(m);
-}
-
-static void
-woken(pn_connection_t *c)
-{
-	if (!stopping)
-		return;
-	if (stopping_at_once || !(pn_connection_state(c) & PN_REMOTE_ACTIVE))
-		hang_up(c);
-	else
-		close_forced(c);
 }
 
 /* the node at our end of a link, if it has a name */
@@ -186,16 +124,8 @@ echo_nodes_event(pn_event_t *event)
 	pn_delivery_t *d;
 
 	switch (pn_event_type(event)) {
-	case PN_CONNECTION_INIT:
-		enter(c);
-		break;
 	case PN_CONNECTION_BOUND:
 		limit_unread(pn_event_transport(event), session_most());
-		if (stopping || !pn_connection_get_context(c))
-			hang_up(c);
-		break;
-	case PN_CONNECTION_WAKE:
-		woken(c);
 		break;
 	case PN_CONNECTION_REMOTE_OPEN:
 		pn_connection_open(c);
@@ -238,23 +168,7 @@ echo_nodes_event(pn_event_t *event)
 	case PN_CONNECTION_REMOTE_CLOSE:
 		pn_connection_close(c);
 		break;
-	case PN_TRANSPORT_CLOSED:
-		leave(c);
-		break;
 	default:
 		break;
 	}
-}
-
-void
-echo_nodes_stop(int at_once)
-{
-	stopping_at_once = at_once;
-	stopping = 1;
-	pthread_mutex_lock(&mutex);
-	lws_start_foreach_dll(struct lws_dll2 *, d, members.head) {
-		lws_proton_amqp_wake(lws_container_of(d, struct member,
-						      list)->connection);
-	} lws_end_foreach_dll(d);
-	pthread_mutex_unlock(&mutex);
 }

@@ -26,8 +26,4 @@ extern size_t echo_nodes_message_most;
 void
 echo_nodes_event(pn_event_t *event);
 
-/* Has all of them end, and those that come; `at_once`: without a word to the peers. */
-void
-echo_nodes_stop(int at_once);
-
 #endif

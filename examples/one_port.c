@@ -80,14 +80,8 @@ accept_amqp(void *unused, struct lws *wsi, pn_connection_t *c, pn_transport_t *t
 static void
 handle_amqp(void *unused, pn_event_t *event)
 {
-	int type = pn_event_type(event);
-
 	(void)unused;
-	if (type == PN_CONNECTION_INIT)
-		serving.own++;
 	echo_nodes_event(event);
-	if (type == PN_TRANSPORT_CLOSED)
-		serving.own--;
 }
 
 static lws_proton_amqp_t amqp = {
@@ -128,6 +122,7 @@ struct peer {
  */
 static pthread_mutex_t peers_mutex = PTHREAD_MUTEX_INITIALIZER;
 static lws_dll2_owner_t peers;
+static int ending;		/* there are to be no more, and no listener */
 
 /* with the mutex, once there are threads */
 static struct listening {
@@ -154,8 +149,7 @@ set_timeout(void)
 		if (!at || time_over(first) < at)
 			at = time_over(first);
 	}
-	/* threads.h sets one of its own when the program stops */
-	if (!at || serving.stopping)
+	if (!at)
 		return;
 	ms = at - pn_proactor_now_64();
 	lws_proton_set_timeout(serving.proactor, ms > 0 ? (pn_millis_t)ms : 0);
@@ -192,16 +186,20 @@ accept_one(pn_listener_t *listener)
 	}
 	if (serving.own < MOST_PEERS)
 		peer = calloc(1, sizeof(*peer));
+	pthread_mutex_lock(&peers_mutex);
+	if (ending) {
+		free(peer);
+		peer = NULL;
+	}
 	if (peer) {
 		peer->raw = raw;
 		serving.own++;
-		pthread_mutex_lock(&peers_mutex);
 		peer->since = pn_proactor_now_64();
 		lws_dll2_add_tail(&peer->list, &peers);
 		if (peers.count == 1)
 			set_timeout();
-		pthread_mutex_unlock(&peers_mutex);
 	}
+	pthread_mutex_unlock(&peers_mutex);
 	pn_raw_connection_set_context(raw, peer);
 
 	/* from here on it is another thread's, perhaps */
@@ -256,9 +254,7 @@ look(struct peer *peer)
 		.capacity	= (uint32_t)(FIRST_MOST - peer->len),
 	};
 
-	if (serving.stopping)
-		pn_raw_connection_close(peer->raw);
-	else if (memcmp(peer->first, AMQP, n))
+	if (memcmp(peer->first, AMQP, n))
 		to_lws(peer, 0);
 	else if (n == AMQP_LEN)
 		to_lws(peer, 1);
@@ -355,7 +351,7 @@ on_not_listening(void)
 		listening.port = -1;
 		return;
 	}
-	if (serving.stopping)
+	if (ending)
 		return;
 	lwsl_err("cannot accept connections: %s; listening again in %d ms\n",
 		 reason, LWS_PROTON_LISTEN_AGAIN_MS);
@@ -379,8 +375,7 @@ static void
 listen_again(void)
 {
 	pthread_mutex_lock(&peers_mutex);
-	if (listening.again_at && !serving.stopping &&
-	    listening.again_at <= pn_proactor_now_64())
+	if (listening.again_at && listening.again_at <= pn_proactor_now_64())
 		listen_on(listening.port);
 	set_timeout();
 	pthread_mutex_unlock(&peers_mutex);
@@ -425,12 +420,15 @@ own_event(pn_event_t *event)
 }
 
 static void
-stop_own(int at_once)
+stop_own(void)
 {
+	pthread_mutex_lock(&peers_mutex);
+	ending = 1;
+	listening.again_at = 0;
 	if (listening.listener)
 		pn_listener_close(listening.listener);
+	pthread_mutex_unlock(&peers_mutex);
 	end_peers(1);
-	echo_nodes_stop(at_once);
 }
 
 int

@@ -36,6 +36,8 @@
 
 #define DEFAULT_PORT		7683
 #define MOST_CONNECTIONS	1000
+/* how long peers have to end what is under way when the program stops (ms) */
+#define STOP_MS			5000
 
 struct connection {
 	lws_proton_driver_t	*driver;	/* NULL: free */
@@ -47,13 +49,13 @@ struct connection {
 static struct connection connections[MOST_CONNECTIONS];
 /* the listener's, then each connection's; poll() skips those below 0 */
 static struct pollfd fds[1 + MOST_CONNECTIONS];
-static volatile sig_atomic_t stopping;
+static volatile sig_atomic_t signals;	/* that came */
 
 static void
 stop(int sig)
 {
 	(void)sig;
-	stopping = 1;
+	signals++;
 }
 
 /* with locks held, and inside of lws: only noted here */
@@ -169,17 +171,26 @@ serve(struct connection *c, struct pollfd *fd)
 	}
 }
 
+/* until it is signalled, and all has ended; closes the listener */
 static void
 run(int listener, struct lws_context *context, struct lws_vhost *vhost,
     const sigset_t *unblocked)
 {
 	lws_proton_loop_t *loop = lws_proton_loop_of(context);
 	struct connection *room;
+	int n, ms, heeded = 0;
 	struct timespec ts;
-	int n, ms;
 
 	fds[0].events = POLLIN;
-	while (!stopping) {
+	while (!heeded || !lws_proton_loop_drained(loop)) {
+		/* the first has connections end, the next has them cut */
+		if (signals != heeded) {
+			if (!heeded)
+				close(listener);
+			lws_proton_loop_drain(loop, heeded ? 0 : STOP_MS);
+			heeded = signals;
+		}
+
 		/* last of all before waiting: what is due, and when the next is */
 		ms = lws_proton_loop_tick(loop);
 		for (n = 0; n < MOST_CONNECTIONS; n++)
@@ -187,7 +198,7 @@ run(int listener, struct lws_context *context, struct lws_vhost *vhost,
 				ms = 0;
 
 		/* without room they wait in the kernel's queue */
-		room = free_connection();
+		room = heeded ? NULL : free_connection();
 		fds[0].fd = room ? listener : -1;
 
 		ts.tv_sec = ms / 1000;
@@ -261,7 +272,7 @@ main(int argc, char **argv)
 	struct lws_context *context;
 	struct lws_vhost *vhost;
 	long port = DEFAULT_PORT;
-	sigset_t signals, unblocked;
+	sigset_t mask, unblocked;
 	int listener;
 
 	if (argc != 1 && (argc != 3 || strcmp(argv[1], "--port"))) {
@@ -272,10 +283,10 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 
 	/* SIGINT and SIGTERM come inside ppoll() and nowhere else */
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, &unblocked);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGTERM);
+	sigprocmask(SIG_BLOCK, &mask, &unblocked);
 	signal(SIGINT, stop);
 	signal(SIGTERM, stop);
 
@@ -296,7 +307,6 @@ main(int argc, char **argv)
 	fflush(stdout);
 	run(listener, context, vhost, &unblocked);
 
-	close(listener);
 	lws_context_destroy(context);
 	return EXIT_OK;
 }

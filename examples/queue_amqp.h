@@ -1,6 +1,6 @@
 /*
  * An example program whose AMQP connections are at queues: the functions of its
- * lws_proton_amqp_t.  Its serving.stop_own is queue_connections_stop().
+ * lws_proton_amqp_t.
  *
  * SPDX-License-Identifier: MIT
  *
@@ -29,14 +29,8 @@ accept_amqp(void *unused, struct lws *wsi, pn_connection_t *c,
 static void
 handle_amqp(void *unused, pn_event_t *event)
 {
-	int type = pn_event_type(event);
-
 	(void)unused;
-	if (type == PN_CONNECTION_INIT)
-		serving.own++;
 	queue_connection_event(event);
-	if (type == PN_TRANSPORT_CLOSED)
-		serving.own--;
 }
 
 /* for what comes by HTTP lws has as long to wait for the request */

@@ -22,7 +22,6 @@
 #include <proton/transport.h>
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 struct member {
@@ -33,8 +32,6 @@ struct member {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static lws_dll2_owner_t members;
 
-static atomic_int stopping, stopping_at_once;
-
 /* without a context, it may not stay */
 static void
 enter(pn_connection_t *c)
@@ -42,7 +39,7 @@ enter(pn_connection_t *c)
 	struct member *m = NULL;
 
 	pthread_mutex_lock(&mutex);
-	if (members.count < queue_limits.connections && !stopping)
+	if (members.count < queue_limits.connections)
 		m = calloc(1, sizeof(*m));
 	if (m) {
 		links_init(&m->links, c);
@@ -74,17 +71,6 @@ hang_up(pn_connection_t *c)
 {
 	pn_transport_close_tail(pn_connection_transport(c));
 	pn_transport_close_head(pn_connection_transport(c));
-}
-
-static void
-woken(pn_connection_t *c, struct member *m)
-{
-	if (!stopping)
-		links_woken(&m->links);
-	else if (stopping_at_once || !(pn_connection_state(c) & PN_REMOTE_ACTIVE))
-		hang_up(c);
-	else
-		close_forced(c);
 }
 
 static void
@@ -137,7 +123,7 @@ queue_connection_event(pn_event_t *event)
 		break;
 	case PN_CONNECTION_WAKE:
 		if (m)
-			woken(c, m);
+			links_woken(&m->links);
 		break;
 
 	case PN_LINK_REMOTE_DETACH:
@@ -167,18 +153,4 @@ queue_connection_event(pn_event_t *event)
 	default:
 		break;
 	}
-}
-
-void
-queue_connections_stop(int at_once)
-{
-	stopping_at_once = at_once;
-	stopping = 1;
-	pthread_mutex_lock(&mutex);
-	lws_start_foreach_dll(struct lws_dll2 *, d, members.head) {
-		struct member *m = lws_container_of(d, struct member, list);
-
-		lws_proton_amqp_wake(m->links.peer.connection);
-	} lws_end_foreach_dll(d);
-	pthread_mutex_unlock(&mutex);
 }

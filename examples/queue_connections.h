@@ -17,8 +17,4 @@
 void
 queue_connection_event(pn_event_t *event);
 
-/* Has all of them end; `at_once`: without a word to the peers. */
-void
-queue_connections_stop(int at_once);
-
 #endif

@@ -27,11 +27,10 @@ static struct serving {
 	/* gets what is not lws's, in any of the threads; NULL: nothing is */
 	void			(*own_event)(pn_event_t *event);
 	/*
-	 * Has the program's own connections and listeners end; then, `at_once`,
-	 * those whose peers did nothing about it.  The threads have ended, lws's
-	 * context is there still.
+	 * Has the program's own connections and listeners end, at once, while
+	 * the threads go on: lws's have begun to.  NULL: there are none.
 	 */
-	void			(*stop_own)(int at_once);
+	void			(*stop_own)(void);
 	/* how many of them there are: the program counts */
 	atomic_int		own;
 #endif
@@ -56,6 +55,10 @@ serve_tsi(void *tsi)
 }
 
 #if defined(LWS_PROTON)
+/* how long peers have to end what is under way when the program stops (ms) */
+#define STOP_MS 5000
+/* how often it is looked whether they have (ms) */
+#define STOP_LOOK_MS 20
 /* that a thread serves at most before it goes: peers may not let it end */
 #define LAST_BATCHES 64
 
@@ -103,58 +106,47 @@ serve_proactor(void *unused)
 	return NULL;
 }
 
-static int
-own_held(void)
-{
-	return serving.own;
-}
-
-static int
-anything_held(void)
-{
-	return serving.own || lws_proton_held(serving.proactor);
-}
-
-/* but not for ever */
-static void
-serve_while(int (*held)(void))
-{
-	int64_t now, end = pn_proactor_now_64() + LWS_PROTON_DRAIN_MS;
-
-	while (held() && (now = pn_proactor_now_64()) < end) {
-		lws_proton_set_timeout(serving.proactor, (pn_millis_t)(end - now));
-		serve_batch(pn_proactor_wait(serving.proactor));
-	}
-}
-
-/* of what lws has it is lws that carries it to its end */
-static void
-end_own(void)
-{
-	int at_once;
-
-	for (at_once = 0; at_once < 2 && serving.own; at_once++) {
-		serving.stop_own(at_once);
-		serve_while(own_held);
-	}
-}
-
+/* after drain(), so what is left is of peers that do not read */
 static void
 free_proactor(void)
 {
+	int64_t now, end = pn_proactor_now_64() + LWS_PROTON_DRAIN_CUT_MS;
 	pn_event_batch_t *batch;
 
-	/* what closed connections have not sent yet goes out */
-	serve_while(anything_held);
+	while (lws_proton_held(serving.proactor) &&
+	       (now = pn_proactor_now_64()) < end) {
+		lws_proton_set_timeout(serving.proactor, (pn_millis_t)(end - now));
+		serve_batch(pn_proactor_wait(serving.proactor));
+	}
 
 	/* Proton would leak them */
-	if (anything_held())
+	if (serving.own || lws_proton_held(serving.proactor))
 		return;
 
 	/* nor has it freed those that were woken as they ended, until now */
 	while ((batch = pn_proactor_get(serving.proactor)))
 		serve_batch(batch);
 	pn_proactor_free(serving.proactor);
+}
+
+/* the threads still serve; a second signal ends it at once */
+static void
+drain(const sigset_t *signals)
+{
+	const struct timespec moment = { 0, STOP_LOOK_MS * 1000 * 1000 };
+	lws_proton_loop_t *loop = lws_proton_loop_of(serving.context);
+	int64_t end = pn_proactor_now_64() + STOP_MS;
+
+	lws_proton_loop_drain(loop, STOP_MS);
+	if (serving.stop_own)
+		serving.stop_own();
+
+	while (!lws_proton_loop_drained(loop) ||
+	       (serving.own && pn_proactor_now_64() < end))
+		if (sigtimedwait(signals, NULL, &moment) > 0) {
+			end = 0;
+			lws_proton_loop_drain(loop, 0);
+		}
 }
 #endif
 
@@ -184,10 +176,6 @@ static void
 finish(void)
 {
 	serving.stopping = 1;
-#if defined(LWS_PROTON)
-	if (serving.stop_own)
-		end_own();
-#endif
 	lws_context_destroy(serving.context);
 #if defined(LWS_PROTON)
 	if (serving.proactor)
@@ -197,7 +185,7 @@ finish(void)
 
 /*
  * SIGINT and SIGTERM are blocked in every thread and waited for here, so that
- * stopping is ordinary code.  Then destroys the context.
+ * stopping is ordinary code: connections end, and the context is destroyed.
  */
 static int
 serve_until_signalled(const sigset_t *signals, const char *ready)
@@ -219,6 +207,10 @@ serve_until_signalled(const sigset_t *signals, const char *ready)
 		printf("ready: %s\n", ready);
 		fflush(stdout);
 		sigwait(signals, &sig);
+#if defined(LWS_PROTON)
+		if (!serving.failed)
+			drain(signals);
+#endif
 	}
 
 	serving.stopping = 1;

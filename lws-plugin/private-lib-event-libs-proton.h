@@ -25,6 +25,8 @@ struct lws_wsi_eventlibs_proton {
 	lws_usec_t		lookup_until;	/* 0, or it failed so far */
 	char			*dial;		/* the address for the dialer */
 	uint8_t			drained;	/* toggles: an extension's rx */
+	uint8_t			received;	/* since drain-proton.c looked */
+	uint8_t			drain;		/* what that has done with it */
 };
 
 struct lws_context_eventlibs_proton {
@@ -36,3 +38,7 @@ struct lws_context_eventlibs_proton {
 	/* for each tsi, its own thread's: it is one of them */
 	uint8_t			serving[LWS_MAX_SMP];
 };
+
+/* of the host, in drain-proton.c: the phase is LWS_PROTON_DRAIN_... */
+void
+proton_drain(void *user, int tsi, int phase);

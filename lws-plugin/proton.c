@@ -108,8 +108,10 @@ proton_service(void *user, struct lws_proton_conn *c, int events)
 
 	pfd.fd = c;
 	pfd.events = 0;
-	if (events & LWS_PROTON_READ)
+	if (events & LWS_PROTON_READ) {
 		pfd.events |= LWS_POLLIN;
+		wsi_to_priv_proton(c->wsi)->received = 1;
+	}
 	if (events & LWS_PROTON_WRITE) {
 		pfd.events |= LWS_POLLOUT;
 		owed = proton_pongs(c->wsi);
@@ -317,6 +319,7 @@ static const lws_proton_host_t proton_host = {
 	/* deadline */		proton_deadline,
 	/* resolved */		proton_resolved,
 	/* destroy */		proton_destroy,
+	/* drain */		proton_drain,
 	/* log */		proton_log,
 };
 
@@ -547,6 +550,12 @@ elops_listen_proton(struct lws_vhost *vhost)
 	int port = vhost->listen_port;
 	char err[256], ads[NI_MAXHOST];
 	lws_sockfd_type c;
+
+	if (__atomic_load_n(&vhost->context->draining, __ATOMIC_RELAXED)) {
+		lwsl_vhost_err(vhost, "cannot listen: the context is ending");
+
+		return LWS_SOCK_INVALID;
+	}
 
 	if (proton_vhost_windows(vhost))
 		return LWS_SOCK_INVALID;

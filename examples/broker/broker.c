@@ -140,13 +140,11 @@ main(int argc, char **argv)
 	info.port		= (int)options[HTTP_PORT].value;
 	info.count_threads	= (unsigned int)options[THREADS].value;
 	serving.threads		= (int)options[THREADS].value;
-	serving.stop_own	= queue_connections_stop;
 	set_deadlines(&info, &amqp, options[OPEN_SECONDS].value,
 		      options[IDLE_SECONDS].value);
 
 	n = serve_http_and_amqp(&info, protocols, options[AMQP_PORT].value);
-	if (!serving.own)
-		queues_free();
+	queues_free();
 
 	return n;
 }

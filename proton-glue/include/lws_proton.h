@@ -121,6 +121,15 @@ typedef struct pn_raw_connection_t pn_raw_connection_t;
 #define LWS_PROTON_LISTEN_AGAIN_MS	100
 /* how long a loop that is freed waits for unsent bytes to go out (ms) */
 #define LWS_PROTON_DRAIN_MS		1000
+/*
+ * lws_proton_loop_drain(): a connection from which nothing has come for this long
+ * has nothing under way (ms), and after so long, or half of the time there is, what
+ * is not quiet is ended too, between two messages.
+ */
+#define LWS_PROTON_DRAIN_QUIET_MS	100
+#define LWS_PROTON_DRAIN_TELL_MS	1000
+/* how long one that was cut still waits for Proton when it is freed (ms) */
+#define LWS_PROTON_DRAIN_CUT_MS		100
 
 struct lws_context;
 
@@ -287,7 +296,7 @@ lws_proton_loop_leave(lws_proton_loop_t *loop);
  *
  * NULL, with errno, and it is the application's as before: EBUSY: Proton holds
  * buffers of the application's, unread or unwritten; EALREADY: it was adopted;
- * ECONNREFUSED: LWS_PROTON_LINGER_MAX; ENOMEM.
+ * ECONNREFUSED: LWS_PROTON_LINGER_MAX, or lws_proton_loop_drain(); ENOMEM.
  */
 LWS_PROTON_EXTERN struct lws_proton_conn *
 lws_proton_loop_adopt(lws_proton_loop_t *loop, pn_raw_connection_t *raw);
@@ -343,6 +352,61 @@ typedef struct lws_proton_stats_t {
 
 LWS_PROTON_EXTERN lws_proton_stats_t
 lws_proton_loop_stats(lws_proton_loop_t *loop);
+
+/*
+ * Stopping
+ *
+ * A program that is to end calls
+ *
+ *	lws_proton_loop_drain(lws_proton_loop_of(context), 5000);
+ *
+ * and goes on serving until lws_proton_loop_drained().  Then it destroys the
+ * context.  Meanwhile
+ *
+ *  - listeners are closed, and lws_proton_loop_adopt() refuses;
+ *  - a WebSocket is closed with 1001 ("going away"), over HTTP/2 too, once it has
+ *    been quiet for LWS_PROTON_DRAIN_QUIET_MS and nothing is left to write;
+ *  - an idle HTTP/1 connection is closed, and a request under way is answered, with
+ *    "connection: close";
+ *  - the peer of an HTTP/2 connection gets GOAWAY, and the connection ends when
+ *    its streams have;
+ *  - a raw connection is closed as a WebSocket is, without the code.  What it has
+ *    written still goes out.
+ *
+ * A WebSocket or a raw connection that is never quiet is told after
+ * LWS_PROTON_DRAIN_TELL_MS.  After `ms` all that is left is closed at once, and
+ * aborted where Proton can.
+ *
+ * A protocol may end its connections in its own way.  Before lws ends one of its
+ * WebSockets or raw connections, and of requests that still run after
+ * LWS_PROTON_DRAIN_TELL_MS, it is called with the reason
+ * LWS_PROTON_CALLBACK_DRAIN, once.  It returns
+ *
+ *	 0	end it as above
+ *	 1	the protocol ends it, at the latest when `ms` are over
+ *	-1	close it now (with lws_close_reason(), if it was called)
+ *
+ * The reason is beyond LWS_CALLBACK_USER, and no member of lws's enum: switch
+ * ((int)reason).  Protocols that do not know it return 0.
+ */
+#define LWS_PROTON_CALLBACK_DRAIN	21313
+
+/*
+ * Begins to end all connections of the loop, which are cut after `ms`.  It does not
+ * wait.  A second call may make the time shorter: with 0 all is cut now.  Any
+ * thread, in a callback too; not from a signal handler.  There is no way back.
+ */
+LWS_PROTON_EXTERN void
+lws_proton_loop_drain(lws_proton_loop_t *loop, int ms);
+
+/*
+ * True: all connections and listeners have ended, or were cut, since
+ * lws_proton_loop_drain().  After a cut Proton up to 0.40 may still hold
+ * connections whose peers do not read; they end with the process.  Any thread,
+ * before the context is destroyed.
+ */
+LWS_PROTON_EXTERN bool
+lws_proton_loop_drained(const lws_proton_loop_t *loop);
 
 /*
  * The driver transport

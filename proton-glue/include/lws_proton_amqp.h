@@ -36,6 +36,11 @@
  *  - pn_event_proactor() is NULL, and pn_proactor_release_connection() does
  *    nothing.
  *
+ * Stopping: lws_proton_loop_drain() closes each connection with the condition
+ * "amqp:connection:forced".  The application hears PN_CONNECTION_LOCAL_CLOSE, and
+ * then the end as ever.  What it had sent goes out first, as far as there is
+ * credit.  A WebSocket is closed with 1001 once the peer has closed AMQP, too.
+ *
  * Threads: a connection belongs to one of lws's service threads, its pt.  All its
  * events are delivered with the pt serialized: one at a time, and never while
  * another connection of the same pt is served; not always by the same thread.

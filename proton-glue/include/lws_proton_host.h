@@ -60,6 +60,12 @@ typedef struct lws_proton_host {
 	 * No pt is serialized.
 	 */
 	void (*destroy)(void *user);
+	/*
+	 * The connections of tsi are to end: LWS_PROTON_DRAIN_BEGIN, and then one
+	 * of the other phases every LWS_PROTON_DRAIN_QUIET_MS, up to
+	 * LWS_PROTON_DRAIN_CUT, which may come first.
+	 */
+	void (*drain)(void *user, int tsi, int phase);
 	/* one line of log; level is LWS_PROTON_LOG_... */
 	void (*log)(void *user, int level, const char *line);
 } lws_proton_host_t;
@@ -68,6 +74,17 @@ enum {
 	LWS_PROTON_LOG_ERR,
 	LWS_PROTON_LOG_WARN,
 	LWS_PROTON_LOG_INFO,
+};
+
+enum {
+	/* no new ones */
+	LWS_PROTON_DRAIN_BEGIN,
+	/* those with nothing under way */
+	LWS_PROTON_DRAIN_QUIET,
+	/* all but requests that are being answered */
+	LWS_PROTON_DRAIN_TELL,
+	/* all, at once */
+	LWS_PROTON_DRAIN_CUT,
 };
 
 /*

@@ -99,7 +99,7 @@ void lws_proton_loop_free(lws_proton_loop_t *loop) {
         loop->drop();
         return;
     }
-    if (loop->drain()) {
+    if (loop->wind_up()) {
         loop->drop();
         return;
     }
@@ -213,6 +213,14 @@ void lws_proton_loop_leave(lws_proton_loop_t *loop) {
 
 lws_proton_conn *lws_proton_loop_adopt(lws_proton_loop_t *loop, pn_raw_connection_t *raw) {
     return loop->adopt(raw);
+}
+
+void lws_proton_loop_drain(lws_proton_loop_t *loop, int ms) {
+    loop->drain(ms);
+}
+
+bool lws_proton_loop_drained(const lws_proton_loop_t *loop) {
+    return loop->drained();
 }
 
 int lws_proton_conn_tsi(const lws_proton_conn *c) {

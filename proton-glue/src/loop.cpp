@@ -5,6 +5,7 @@
 #include "lookup.hpp"
 #include "lws_proton.h"
 #include "proton_accept.hpp"
+#include "lws_proton_host.h"
 #include "raw_connection.hpp"
 
 #include <proton/event.h>
@@ -75,7 +76,7 @@ Loop::Serving Loop::begin(int tsi) noexcept {
     // The order of the locks. A visit to the pt that this thread is in already would never begin.
     assert(this_tsi() < tsi && "not from a callback, nor between enter and leave");
     // lws has its context locked while it has the loop freed, and nobody else is there any more.
-    if (!draining_)
+    if (!winding_up_)
         pts_[tsi]->serial.lock();
     serving_ = {this, tsi};
     return before;
@@ -83,10 +84,12 @@ Loop::Serving Loop::begin(int tsi) noexcept {
 
 void Loop::end(Serving before) noexcept {
     Pt &pt = *pts_[serving_.tsi];
-    const int64_t deadline = host_->after(user_, serving_.tsi);
+    if (pt.drain_due != kNever && pt.drain_due <= now_us())
+        drain_pt(pt);
+    const int64_t deadline = std::min<int64_t>(host_->after(user_, serving_.tsi), pt.drain_due);
     pt.deadline = deadline;
     serving_ = before;
-    if (!draining_)
+    if (!winding_up_)
         pt.serial.unlock();
     timers_->arm(deadline);
 }
@@ -196,15 +199,55 @@ void Loop::retire() noexcept {
         nullptr,  // nobody takes a turn
         nullptr,  // every lookup was cancelled
         nullptr,
+        [](void *, int, int) {},
         nullptr,
     };
     host_ = &kNobody;
 }
 
-bool Loop::drain() noexcept {
-    draining_ = true;
+void Loop::drain(int ms) noexcept {
+    drain_.begin(now_us(), ms);
+    for (size_t tsi = 0; tsi < pts_.size(); tsi++) {
+        pts_[tsi]->drain_due = 0;
+        wake(static_cast<int>(tsi));
+    }
+}
+
+bool Loop::drained() const noexcept {
+    return drain_.begun() && (pts_cut_ == pts_.size() || (!connections_ && !listeners_));
+}
+
+void Loop::drain_pt(Pt &pt) noexcept {
+    if (pt.drain == Pt::Drain::cut) {
+        pt.drain_due = kNever;
+        return;
+    }
+    const int64_t now = now_us();
+    // First this, then a look at the phase: who makes the time shorter does it the other way round.
+    pt.drain_due = now + LWS_PROTON_DRAIN_QUIET_MS * kMs;
+    const int phase = drain_.phase(now);
+    host_->drain(user_, serving_.tsi,
+                 phase != LWS_PROTON_DRAIN_CUT && pt.drain == Pt::Drain::none
+                     ? LWS_PROTON_DRAIN_BEGIN
+                     : phase);
+    if (phase != LWS_PROTON_DRAIN_CUT) {
+        pt.drain = Pt::Drain::begun;
+        lower(pt.drain_due, drain_.next(now));
+        return;
+    }
+    pt.drain = Pt::Drain::cut;
+    pt.drain_due = kNever;
+    // Nobody lingers beyond the last of them.
+    if (++pts_cut_ == pts_.size())
+        lingering_.abort_all();
+}
+
+bool Loop::wind_up() noexcept {
+    winding_up_ = true;
     retire();
-    const int64_t until = now_us() + LWS_PROTON_DRAIN_MS * kMs;
+    // What was cut has had its time.
+    const int64_t until =
+        now_us() + (drained() ? LWS_PROTON_DRAIN_CUT_MS : LWS_PROTON_DRAIN_MS) * kMs;
     while (connections_ || listeners_) {
         const int64_t left = until - now_us();
         if (left > 0)
@@ -500,6 +543,10 @@ lws_proton_conn *Loop::adopt(pn_raw_connection_t *raw) noexcept {
         (!pn_raw_connection_is_write_closed(raw) &&
          pn_raw_connection_write_buffers_capacity(raw) != kProtonBuffers)) {
         errno = EBUSY;
+        return nullptr;
+    }
+    if (drain_.begun()) {
+        errno = ECONNREFUSED;
         return nullptr;
     }
     if (lingering_.refusing()) {

@@ -4,6 +4,7 @@
 #include "buffer_pool.hpp"
 #include "connection.hpp"
 #include "dialer.hpp"
+#include "drain.hpp"
 #include "lingering.hpp"
 #include "linked_list.hpp"
 #include "lookup.hpp"
@@ -47,7 +48,11 @@ public:
 
     // The host is gone and everything is closed: lets Proton finish. False: some peers keep what
     // they have.
-    bool drain() noexcept;
+    bool wind_up() noexcept;
+
+    // Has its connections end; the rest of them is cut after `ms`. Any thread, in a visit or not.
+    void drain(int ms) noexcept;
+    bool drained() const noexcept;
 
     void turn(int tsi, bool wait) noexcept;
     // For who does not wait for Proton: a turn of every pt without its events. How long until the
@@ -183,6 +188,8 @@ private:
         std::atomic<bool> waiting{false};    // its thread is in Proton's wait
         std::atomic<int> connections{0};
         std::atomic<int64_t> deadline{kNever};  // of lws's next timer, µs of Clock
+        std::atomic<int64_t> drain_due{kNever};  // when its connections are looked at, see drain()
+        enum class Drain { none, begun, cut } drain = Drain::none;
         Serving before_entering{nullptr, -1};
         int entered_again = 0;
         Mutex orphan_mutex{Rank::leaf};
@@ -196,6 +203,8 @@ private:
     // A visit's beginning and end; between them is what the thread was inside of before.
     Serving begin(int tsi) noexcept LWS_PROTON_NOT_ANALYZED;
     void end(Serving before) noexcept LWS_PROTON_NOT_ANALYZED;
+    // In a visit to it.
+    void drain_pt(Pt &pt) noexcept;
     void rouse() noexcept;
     void on_wakes() noexcept;
     void pass_on() noexcept;
@@ -211,7 +220,7 @@ private:
     static thread_local Serving serving_;
 
     const bool foreign_;
-    bool draining_ = false;
+    bool winding_up_ = false;
     bool seized_ = false;
     bool entered_all_ = false;
     Serving before_seizing_{nullptr, -1};
@@ -236,6 +245,9 @@ private:
                                                                         LWS_PROTON_TX, false};
 
     std::atomic<int64_t> heartbeat_{kNever};
+
+    Drain drain_;
+    std::atomic<size_t> pts_cut_{0};
 
     Lingering lingering_{*this};
     Mutex listen_mutex_{Rank::listening};

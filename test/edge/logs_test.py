@@ -74,16 +74,7 @@ class Logs(unittest.TestCase):
                 self.assertTrue(line.isprintable(), line)
             self.assertIn(r"\x0a[2038", server.log())
             self.assertIn(r"\x1b[2J\xc2\x9b", server.log())
-        evil = 'http://evil" end="fine'
-        with Server("broker", ports=BROKER_PORTS) as broker:
-            with Server("lws-proton-gateway", "--broker", f"amqp://127.0.0.1:{broker.amqp_port}",
-                        "--origin", evil, ports=("--port", "0")) as gateway:
-                with WebSocketPeer(gateway.port, headers=[f"Origin: {evil}"]) as peer:
-                    self.assertEqual(peer.status, 101)
-                until(lambda: "peer=" in gateway.log(), "line")
-                self.assertEqual(gateway.log().count(' end="'), 1)
-                self.assertIn(r" origin=http://evil\x22\x20end\x3d\x22fine ", gateway.log())
-        security("newlines, escape sequences and quotes in what peers send",
+        security("newlines and escape sequences in what peers send",
                  "one line for a call, control characters are \\xNN", "-", "no line forged")
 
     def test_bad_requests_make_little_log(self):

@@ -101,6 +101,13 @@ class Server:
         self._log.seek(0)
         return self._log.read().decode(errors="replace")
 
+    def wait(self):
+        """Until it has ended, which something else has asked it to."""
+        try:
+            self._child.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._fail("does not end")
+
     def stop(self):
         self._child.terminate()
         try:

@@ -66,6 +66,9 @@ class WebSocket:
         self.session.h2.send_data(self.stream, self._ws.send(event))
         return self.session.h2.data_to_send()
 
+    def answer_close(self):
+        return self.frame(CloseConnection(self.closed))
+
     def close(self):
         self.session.send(self.frame(CloseConnection(1000)))
         self.session.until(lambda: self.closed is not None)

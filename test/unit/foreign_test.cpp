@@ -255,6 +255,23 @@ void a_connection_is_adopted_once(ScriptedLoop &s) {
     CHECK(wsi.conn);
 }
 
+void a_loop_that_drains_adopts_nothing(ScriptedLoop &s) {
+    pn_raw_connection_t &raw = accept_one(s);
+    lws_proton_loop_drain(s.loop, 60000);
+    s.run();
+    pn_raw_connection_wake(&raw);
+    s.on_theirs = [&](pn_event_t *event) {
+        if (pn_event_type(event) != PN_RAW_CONNECTION_WAKE)
+            return;
+        errno = 0;
+        expect(!lws_proton_loop_adopt(s.loop, &raw) && errno == ECONNREFUSED, "it is refused");
+        pn_raw_connection_close(&raw);
+    };
+    s.run();
+    s.on_theirs = nullptr;
+    CHECK(s.theirs.back() == PN_RAW_CONNECTION_DISCONNECTED);
+}
+
 }  // namespace
 
 #define FOREIGN_TEST_OF(name, version, suffix)                                                     \
@@ -282,6 +299,7 @@ int main() {
         FOREIGN_TEST(an_adopted_connection_is_lws_s),
         FOREIGN_TEST(what_proton_holds_buffers_of_is_not_adopted),
         FOREIGN_TEST(a_connection_is_adopted_once),
+        FOREIGN_TEST(a_loop_that_drains_adopts_nothing),
     };
     return cmocka_run_group_tests_name("foreign", tests, nullptr, nullptr);
 }

@@ -168,6 +168,7 @@ public:
     int64_t new_deadline = -1;                 // the same, set while nothing is served
     std::function<void(void *cookie, int error, const addrinfo *)> on_resolved;
     std::vector<std::string> log;
+    std::vector<std::pair<int, int>> drains;  // of which pt, and the phase
     size_t destroys = 0;
     size_t calls_without_wsi = 0;  // of service: must not be
 
@@ -198,6 +199,7 @@ private:
         return from_now < 0 ? INT64_MAX : lws_proton::now_us() + from_now;
     }
 
+    static void drain(void *user, int tsi, int phase) { self(user).drains.push_back({tsi, phase}); }
     static void write_log(void *user, int, const char *line) { self(user).log.emplace_back(line); }
 
     static void resolved(void *user, void *cookie, int error, addrinfo *result) {
@@ -209,7 +211,8 @@ private:
 
     static void destroy(void *user) { self(user).destroys++; }
 
-    const lws_proton_host_t table_ = {service, pending, after, deadline, resolved, destroy, write_log};
+    const lws_proton_host_t table_ = {service, pending, after, deadline, resolved, destroy, drain,
+                                      write_log};
 };
 
 }  // namespace scripted

@@ -93,11 +93,17 @@ int serve(lws *wsi, Session *&session, lws_callback_reasons reason, void *in, si
     return 0;
 }
 
+// Of a server in its user space; a client has that too, but nothing in it. Null: of nobody.
+Session *session_of(lws *wsi, void *user) {
+    Session *session = user ? *static_cast<Session **>(user) : nullptr;
+    return session ? session : static_cast<Session *>(lws_get_opaque_user_data(wsi));
+}
+
 }  // namespace
 
 int lws_proton_amqp_callback(lws *wsi, lws_callback_reasons reason, void *user, void *in,
                              size_t len) {
-    switch (reason) {
+    switch (static_cast<int>(reason)) {
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
         return upgrade(wsi, *static_cast<Session **>(user));
 
@@ -132,12 +138,14 @@ int lws_proton_amqp_callback(lws *wsi, lws_callback_reasons reason, void *user, 
     }
 
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        // A client has user space too, but nothing in it.
-        if (user && *static_cast<Session **>(user))
-            (*static_cast<Session **>(user))->peer_closes(in, len);
-        else if (auto *client = static_cast<Session *>(lws_get_opaque_user_data(wsi)))
-            client->peer_closes(in, len);
+        if (Session *session = session_of(wsi, user))
+            session->peer_closes(in, len);
         return 0;
+
+    case LWS_PROTON_CALLBACK_DRAIN: {
+        Session *session = session_of(wsi, user);
+        return session ? session->drain() : 0;
+    }
 
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
         wake_stalled(wsi);

@@ -4,6 +4,7 @@
 #include "../../src/copy.hpp"
 
 #include <proton/condition.h>
+#include <proton/connection.h>
 #include <proton/event.h>
 #include <proton/object.h>
 #include <proton/transport.h>
@@ -178,6 +179,16 @@ void Engine::end_of_output() noexcept {
 void Engine::fail(const char *name, const char *description) noexcept {
     if (!failed())
         pn_connection_driver_errorf(&driver_, name, "%s", description);
+}
+
+bool Engine::close(const char *name, const char *description) noexcept {
+    if (pn_connection_state(driver_.connection) != (PN_LOCAL_ACTIVE | PN_REMOTE_ACTIVE))
+        return false;
+    pn_condition_t *condition = pn_connection_condition(driver_.connection);
+    pn_condition_set_name(condition, name);
+    pn_condition_set_description(condition, description);
+    pn_connection_close(driver_.connection);
+    return true;
 }
 
 bool Engine::failed() const noexcept {

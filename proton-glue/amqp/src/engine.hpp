@@ -16,6 +16,8 @@ namespace lws_proton::amqp {
 
 // What Proton calls what is no AMQP, or not all of it.
 inline constexpr const char *kFramingError = "amqp:connection:framing-error";
+// What AMQP calls an end that an operator has made, say.
+inline constexpr const char *kForced = "amqp:connection:forced";
 
 // One AMQP connection, without what carries it: bytes in, bytes out, events to the application.
 class Engine {
@@ -66,6 +68,8 @@ public:
     bool closed() const noexcept {
         return pn_connection_state(driver_.connection) & PN_LOCAL_CLOSED;
     }
+    // Closes it in place of the application, with a condition. False: it is not open.
+    bool close(const char *name, const char *description) noexcept;
     bool input_ended() const noexcept { return pn_transport_tail_closed(driver_.transport); }
     bool output_ended() const noexcept { return pn_transport_head_closed(driver_.transport); }
 

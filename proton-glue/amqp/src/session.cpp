@@ -22,6 +22,8 @@ namespace {
 
 PN_HANDLE(kSession)
 
+constexpr const char *kStops = "the service stops";
+
 // Of a tx window, what the frame around a piece and a TLS record around that take at most.
 constexpr size_t kAround = 64;
 
@@ -217,6 +219,21 @@ void Session::peer_closes(const void *payload, size_t size) noexcept {
         end_ += ": " + std::string(reinterpret_cast<const char *>(in) + 2, size - 2);
 }
 
+int Session::drain() noexcept {
+    if (state_ == State::ending || state_ == State::closing)
+        return 1;
+    stopping_ = true;
+    // A peer that has not opened AMQP hears nothing by it.
+    if (state_ != State::open || !engine_.close(kForced, kStops)) {
+        engine_.fail(kForced, kStops);
+        if (carrier_ == Carrier::websocket)
+            say_why();
+        return -1;
+    }
+    pump();
+    return verdict() ? -1 : 1;
+}
+
 void Session::unreached(const char *why) noexcept {
     engine_.fail("proton:io", why);
     on(Event::gone);
@@ -332,12 +349,12 @@ void Session::say_why() noexcept {
         name = pn_condition_get_name(condition);
         description = pn_condition_get_description(condition);
     }
-    lws_close_status code = LWS_CLOSE_STATUS_NORMAL;
+    lws_close_status code = stopping_ ? LWS_CLOSE_STATUS_GOINGAWAY : LWS_CLOSE_STATUS_NORMAL;
     if (text_)
         code = LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE;
     else if (!strcmp(name, kFramingError))
         code = LWS_CLOSE_STATUS_PROTOCOL_ERR;
-    else if (*name)
+    else if (*name && strcmp(name, kForced))
         code = LWS_CLOSE_STATUS_POLICY_VIOLATION;
     // A control frame has 125 bytes, two of them for the code.
     char reason[124] = "";

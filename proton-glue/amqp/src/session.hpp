@@ -57,6 +57,8 @@ public:
     int writable() noexcept;
     // The peer closes the WebSocket, with this.
     void peer_closes(const void *payload, size_t size) noexcept;
+    // The service stops: LWS_PROTON_CALLBACK_DRAIN's answer.
+    int drain() noexcept;
     // lws could not connect.
     void unreached(const char *why) noexcept;
     // The carrier is gone, or will not be: the last call.
@@ -110,6 +112,7 @@ private:
     State state_ = State::upgrading;
     Carrier carrier_ = Carrier::websocket;
     bool text_ = false;  // the peer sent some
+    bool stopping_ = false;  // the end of AMQP is ours
     bool deflate_ = false;
     bool reading_ = true;
 };
