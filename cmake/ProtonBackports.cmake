@@ -40,6 +40,9 @@ ExternalProject_Add(proton-backports
         # Later compilers warn of more.
         -DENABLE_WARNING_ERROR=OFF
         ${link_options}
+        # They find each other beside themselves.
+        -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON
+        -DCMAKE_INSTALL_RPATH=$ORIGIN
         -DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${lws_proton_backports_dir}
         -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
         -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}

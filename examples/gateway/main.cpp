@@ -31,6 +31,8 @@ using namespace gateway;
 namespace {
 
 constexpr int kFailed = 1;
+// How long peers have to end what is under way, once --drain-seconds are over.
+constexpr int kEndMs = 5000;
 
 // Vhosts, besides "default".
 constexpr const char *kStatus = "status";
@@ -70,15 +72,24 @@ bool serve_status(Site &site, lws_context *context, const Guard &guard) {
     return vhost;
 }
 
-// Until there are no connections, the time is over, or there is a second signal.
-void drain(Site &site, const sigset_t &signals) {
+bool signalled_within_a_moment(const sigset_t &signals) {
+    const timespec a_moment = {0, 20 * 1000 * 1000};
+    return sigtimedwait(&signals, nullptr, &a_moment) > 0;
+}
+
+// Connections go on for a while, then the rest is ended. A second signal ends it at once.
+void drain(Site &site, lws_context *context, const sigset_t &signals) {
+    lws_proton_loop_t *loop = lws_proton_loop_of(context);
     site.draining = true;
     const lws_usec_t end =
         lws_now_usecs() + static_cast<lws_usec_t>(site.options.drain_seconds) * LWS_US_PER_SEC;
-    const timespec a_moment = {0, 50 * 1000 * 1000};
-    while (site.open && lws_now_usecs() < end)
-        if (sigtimedwait(&signals, nullptr, &a_moment) > 0)
-            return;
+    bool again = false;
+    while (site.open && lws_now_usecs() < end && !again)
+        again = signalled_within_a_moment(signals);
+    lws_proton_loop_drain(loop, again ? 0 : kEndMs);
+    while (!lws_proton_loop_drained(loop))
+        if (signalled_within_a_moment(signals))
+            lws_proton_loop_drain(loop, 0);
 }
 
 int serve(Site &site, lws_context *context, const sigset_t &signals) {
@@ -102,7 +113,7 @@ int serve(Site &site, lws_context *context, const sigset_t &signals) {
     int signal;
     sigwait(&signals, &signal);
     if (!failed)
-        drain(site, signals);
+        drain(site, context, signals);
     stop = true;
     lws_cancel_service(context);
     for (std::thread &thread : threads)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tunnel.hpp"
 
+#include <lws_proton.h>
+
 namespace gateway {
 
 namespace {
@@ -73,7 +75,7 @@ int websocket(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_
     if (!slot || !*slot)
         return 0;
     Tunnel &tunnel = **slot;
-    switch (reason) {
+    switch (static_cast<int>(reason)) {
     case LWS_CALLBACK_ESTABLISHED:
         return tunnel.ws_established();
     case LWS_CALLBACK_RECEIVE:
@@ -91,6 +93,9 @@ int websocket(lws *wsi, lws_callback_reasons reason, void *user, void *in, size_
         free_if_finished(*slot);
         *slot = nullptr;
         return 0;
+    case LWS_PROTON_CALLBACK_DRAIN:
+        tunnel.stop();
+        return 1;
     default:
         return 0;
     }
@@ -100,7 +105,7 @@ int broker(lws *wsi, lws_callback_reasons reason, void *, void *in, size_t len) 
     auto *tunnel = static_cast<Tunnel *>(lws_get_opaque_user_data(wsi));
     if (!tunnel)
         return 0;
-    switch (reason) {
+    switch (static_cast<int>(reason)) {
     case LWS_CALLBACK_RAW_CONNECTED:
         return tunnel->broker_connected(wsi);
     case LWS_CALLBACK_RAW_RX:
@@ -118,6 +123,9 @@ int broker(lws *wsi, lws_callback_reasons reason, void *, void *in, size_t len) 
         tunnel->broker_closed();
         free_if_finished(tunnel);
         return 0;
+    case LWS_PROTON_CALLBACK_DRAIN:
+        tunnel->stop();
+        return 1;
     default:
         return 0;
     }

@@ -129,6 +129,11 @@ void Tunnel::ws_closed() noexcept {
         begin_end();
 }
 
+void Tunnel::stop() noexcept {
+    if (ws_ && state_ != State::ending)
+        end(LWS_CLOSE_STATUS_GOINGAWAY, "the gateway stops");
+}
+
 void Tunnel::dial() noexcept {
     const auto &brokers = site_.options.brokers;
     const Broker &broker = brokers[(first_broker_ + tried_) % brokers.size()];

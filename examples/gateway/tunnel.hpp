@@ -36,6 +36,8 @@ public:
     void ws_ponged() noexcept { heard_ = lws_now_usecs(); }
     int ws_writable() noexcept;
     void ws_closed() noexcept;
+    // The gateway ends. What the broker has sent is delivered first.
+    void stop() noexcept;
 
     int broker_connected(lws *broker) noexcept;
     void broker_unreached(const char *why) noexcept;

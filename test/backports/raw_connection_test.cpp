@@ -355,7 +355,8 @@ void run_out_of_descriptors(Stage &stage, int port) {
 void a_listener_that_ran_out_of_descriptors_accepts_again_and_can_be_closed() {
     Stage stage;
     run_out_of_descriptors(stage, stage.listen());
-    pn_raw_connection_t *second = stage.accept();
+    stage.run_until("a connection", [&] { return stage.accepted.size() == 2u; });
+    pn_raw_connection_t *second = stage.accepted[1];
     stage.close_listener();
     pn_raw_connection_close(second);
     stage.run_until_disconnected(second);

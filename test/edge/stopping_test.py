@@ -260,6 +260,19 @@ class Stopping(unittest.TestCase):
                      "close with amqp:connection:forced, WebSockets then 1001",
                      f"ended after {stopped.took:.1f} s")
 
+    def test_the_gateway_tells_its_clients(self):
+        with PROGRAMS[0].start() as broker, \
+                Server("lws-proton-gateway", "--drain-seconds", 0, "--broker",
+                       f"amqp://127.0.0.1:{broker.amqp_port}") as gateway, \
+                WebSocketPeer(gateway.port) as peer:
+            peer.open_amqp()
+            with Stopped(gateway) as stopped:
+                self.expect_going_away(peer)
+                self.assertEqual(peer.close_reason, "the gateway stops")
+            self.assertIn('end="the gateway stops"', gateway.log())
+        security("SIGTERM with AMQP through the gateway", "--drain-seconds", "1001",
+                 f"ended after {stopped.took:.1f} s")
+
     def deaf(self, port):
         """A WebSocket that asks for more than it reads."""
         peer = WebSocketPeer(port, subprotocol="echo", receive_buffer=4 * KIB)

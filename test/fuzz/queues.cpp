@@ -146,7 +146,12 @@ public:
         queue_settle(place_, m, consumed);
     }
 
-    void pass() { queue_pass(place_); }
+    // One that waits still is not looked at again until it asks: only the queue knows whether this
+    // one had been woken.
+    void pass() {
+        waits_ = false;
+        queue_pass(place_);
+    }
 
     // As its connection does after a wake: asks, or is of no use.
     void woken(bool asks) {

@@ -1,7 +1,7 @@
 // The queues of the broker alone: what they take of time and memory, whom they wake, and in what
 // order messages come. Connections are numbers here: see lws_proton_amqp_wake().
 #include "check.hpp"
-#include "doubling.hpp"
+#include "doubled_work.hpp"
 #include "test_main.hpp"
 
 extern "C" {

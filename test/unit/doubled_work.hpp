@@ -1,4 +1,4 @@
-// That twice the work takes about twice the time.
+// That twice the work of one thread takes about twice the time; support/doubling.hpp is for a process.
 #pragma once
 
 #include "check.hpp"
