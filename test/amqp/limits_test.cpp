@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What one peer may have made, by a peer of bytes over TCP: what ends when it is too much, what waits
-// for a peer that does not read, and that nothing of it is lost.
+// What one peer may have made, by a peer of bytes over TCP: what ends when it is too much, what
+// waits for a peer that does not read, and that nothing of it is lost.
 #include "peer.hpp"
 #include "test_main.hpp"
 
@@ -157,7 +157,8 @@ void a_session_beyond_the_limit_ends_the_connection() {
 
 void the_limit_of_sessions_is_told() {
     Scene scene([](lws_proton_amqp_t &amqp) { amqp.sessions = 3; });
-    CHECK_EQ(pn_transport_get_channel_max(pn_connection_transport(scene.application.connection)), 2u);
+    CHECK_EQ(pn_transport_get_channel_max(pn_connection_transport(scene.application.connection)),
+             2u);
     scene.say(begin(3));
     CHECK_EQ(scene.application.sessions, 0u);
     CHECK_EQ(count(scene.peer->received, kClose), 1u);
@@ -221,12 +222,52 @@ void deliveries_that_are_settled_make_room_for_others() {
     CHECK_EQ(scene.application.messages[9999], "9999");
 }
 
+// Of more transfers to come, with this id, or none.
+std::string part(const std::string &id, uint16_t channel = 0) {
+    return frame(channel, "\0\x53\x14\xc0"s + static_cast<char>(9 + id.size() - 1) + "\6\x43"s + id +
+                              "\xa0\1t\x43\x42\x41"s + "part");
+}
+
+const std::string kNoId = "\x40", kFirstId = "\x43";
+
+// With assertions Proton would end the process.
+void a_delivery_begins_with_its_id_or_the_connection_ends() {
+    const std::string begun = begin(0) + attach(0, 0), first = part(kFirstId);
+    const std::string last = transfer(0, "end");
+    const std::string cases[] = {
+        part(kNoId),
+        first + last + part("\x52\1"s) + last + last + part(kNoId),
+        first + detach(0, 0) + attach(0, 0) + part(kNoId),
+        first + attach(0, 0).replace(16, 1, "x") + part(kNoId),
+        first + end(0) + begin(0) + attach(0, 0) + part(kNoId),
+        first + begin(0) + attach(0, 0) + part(kNoId),
+        // Its code as a ulong of eight bytes.
+        frame(0, part(kNoId).substr(8).replace(0, 3, "\0\x80\0\0\0\0\0\0\0\x14"s)),
+    };
+    for (const std::string &bytes : cases) {
+        Scene scene;
+        scene.say(begun);
+        scene.say(bytes);
+        scene.check_ended("amqp:connection:framing-error: a delivery without a delivery-id");
+    }
+}
+
+void a_delivery_may_go_on_without_its_id() {
+    Scene scene;
+    scene.say(begin(0) + attach(0, 0));
+    scene.say(part(kFirstId) + part(kNoId) + part(kNoId) + transfer(0, "end"));
+    CHECK_EQ(scene.application.condition, "");
+    CHECK_EQ(scene.application.messages.size(), 1u);
+    CHECK_EQ(scene.application.messages[0], "partpartpartend");
+}
+
 void bytes_beyond_the_limit_end_the_connection() {
     Scene scene([](lws_proton_amqp_t &amqp) { amqp.bytes = 1 << 20; });
     scene.application.settles = false;
     scene.say(begin(0) + attach(0, 0));
     for (int i = 0; i < 11 && scene.application.condition.empty(); i++)
-        scene.say(transfer(0, std::string(100000, 'm').substr(0, 60000)) + transfer(0, std::string(40000, 'm')));
+        scene.say(transfer(0, std::string(100000, 'm').substr(0, 60000)) +
+                  transfer(0, std::string(40000, 'm')));
     scene.check_ended("amqp:resource-limit-exceeded: the peer makes too much be held for it");
 }
 
@@ -325,6 +366,8 @@ int main() {
         E2E_TEST(links_that_have_ended_make_room_for_others),
         E2E_TEST(unsettled_deliveries_beyond_the_limit_end_the_connection),
         E2E_TEST(deliveries_that_are_settled_make_room_for_others),
+        E2E_TEST(a_delivery_begins_with_its_id_or_the_connection_ends),
+        E2E_TEST(a_delivery_may_go_on_without_its_id),
         E2E_TEST(bytes_beyond_the_limit_end_the_connection),
         E2E_TEST(sessions_whose_ends_are_not_read_stop_a_peer_and_none_is_lost),
         E2E_TEST(links_whose_ends_are_not_read_stop_a_peer_and_none_is_lost),

@@ -111,6 +111,10 @@ bool Engine::give(const char *bytes, size_t size) noexcept {
 // For the next piece. What has ended goes when there is output; a peer that leaves none of it to
 // be sent, and still has too much, has to go.
 bool Engine::has_room() noexcept {
+    if (const char *why = frames_.refused()) {
+        end_for({kFramingError, why});
+        return false;
+    }
     // If it ended in the midst of a frame, Proton would not tell the peer why.
     if (frames_.is_more())
         return true;

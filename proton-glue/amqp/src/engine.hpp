@@ -91,11 +91,11 @@ private:
     void *const context_;
     pn_connection_driver_t driver_{};
     Ledger ledger_;
-    Frames frames_;      // of what is received
-    size_t piece_ = 0;   // of it, bytes that Proton is to have before it is asked again
+    Frames frames_;     // of what is received
+    size_t piece_ = 0;  // of it, bytes that Proton is to have before it is asked again
     Backlog backlog_;
     bool drained_ = false;  // there was output since it was stopped
-    size_t unsent_ = 0;  // of what the driver has made
+    size_t unsent_ = 0;     // of what the driver has made
     // Of the last tick.
     int64_t ticked_ = 0, due_ = 0;
 };

@@ -12,27 +12,22 @@ constexpr size_t kFrameHeader = 8;  // size, offset of the body in words, type, 
 constexpr size_t kSizeField = 4;
 constexpr uint32_t kProtocol = 0x414d5150;  // "AMQP", in the place of a size
 
+// Constructors of AMQP 1.0, 1.6.
+enum : uint8_t {
+    kDescribed = 0x00,
+    kNull = 0x40,
+    kSmallUlong = 0x53,
+    kUshort = 0x60,
+    kUlong = 0x80,
+    kList8 = 0xc0,
+    kList32 = 0xd0,
+};
+
+// Of a descriptor, and what is before the fields of a list.
+constexpr size_t kSmallDescriptor = 3, kDescriptor = 10, kList8Head = 3, kList32Head = 9;
+
 uint32_t be32(const uint8_t *at) noexcept {
     return uint32_t{at[0]} << 24 | uint32_t{at[1]} << 16 | uint32_t{at[2]} << 8 | at[3];
-}
-
-// A uint of a list, and behind it; null: it is not one, or not there.
-const uint8_t *read_uint(const uint8_t *at, const uint8_t *end, uint32_t &value) noexcept {
-    if (!at || at >= end)
-        return nullptr;
-    switch (*at) {
-    case 0x43:
-        value = 0;
-        return at + 1;
-    case 0x52:
-        value = at + 1 < end ? at[1] : 0;
-        return at + 2 <= end ? at + 2 : nullptr;
-    case 0x70:
-        value = at + 5 <= end ? be32(at + 1) : 0;
-        return at + 5 <= end ? at + 5 : nullptr;
-    default:
-        return nullptr;
-    }
 }
 
 }  // namespace
@@ -56,10 +51,7 @@ size_t Frames::piece(const char *bytes, size_t size) noexcept {
             left_ = size_ - kSizeField;
             continue;
         }
-        look();
-        if (!code_ || code_ == transfer)
-            transfers_++;
-        ended_ = !quiet();
+        whole();
         if (ended_ || continued_)
             break;
     }
@@ -91,17 +83,83 @@ void Frames::set_size() noexcept {
     size_ = told == kProtocol ? kFrameHeader : std::max<size_t>(told, kFrameHeader);
 }
 
+void Frames::whole() noexcept {
+    look();
+    if (code_ == transfer)
+        transfers_++;
+    check();
+    ended_ = !quiet();
+}
+
+// What Proton would find: a code, and fields.
 void Frames::look() noexcept {
-    const uint8_t *body = head_.data() + kFrameHeader;
-    if (size_ == kFrameHeader)
-        code_ = heartbeat;  // or a protocol header, which is as harmless
-    else if (head_[4] == 2 && !head_[5] && size_ >= kFrameHeader + 3 && !body[0] && body[1] == 0x53)
-        code_ = body[2];
-    else
-        code_ = 0;  // SASL, or a body at another offset: it may be any
+    const size_t offset = size_t{4} * head_[4];
+    const uint8_t *body = head_.data() + std::min(offset, held_), *known = head_.data() + held_;
+    fields_ = Fields();
+    code_ = heartbeat;
+    if (size_ == kFrameHeader || offset == size_)
+        return;  // or a protocol header
+    code_ = other;
+    if (head_[5])
+        return;  // SASL
+    code_ = unreadable;
+    const uint8_t *list = body;
+    if (known - body > ptrdiff_t{kSmallDescriptor} && body[0] == kDescribed &&
+        body[1] == kSmallUlong) {
+        list += kSmallDescriptor;
+        code_ = list[-1];
+    } else if (known - body > ptrdiff_t{kDescriptor} && body[0] == kDescribed &&
+               body[1] == kUlong) {
+        list += kDescriptor;
+        code_ = std::all_of(body + 2, list - 1, [](uint8_t b) { return !b; }) ? list[-1]
+                                                                              : uint8_t{other};
+    } else {
+        return;
+    }
+    const bool is_short = *list == kList8;
+    const uint8_t *fields = list + (is_short ? kList8Head : kList32Head);
+    if (!is_short && *list != kList32)
+        return;
+    if (fields > known) {
+        code_ = held_ < size_ ? uint8_t{unreadable} : code_;
+        return;
+    }
+    // Proton goes by the size of the list, and so has no more than that, nor than the frame.
+    const size_t counted = is_short ? size_t{list[1]} + 2 : size_t{be32(list + 1)} + 5;
+    const size_t there = static_cast<size_t>(known - list);
+    fields_ = Fields(fields, std::max(fields, list + std::min(counted, there)),
+                     counted <= there || held_ == size_);
+}
+
+void Frames::check() noexcept {
+    const auto channel = static_cast<uint16_t>(head_[6] << 8 | head_[7]);
+    refused_ = nullptr;
+    switch (code_) {
+    case transfer:
+        if (!unfinished_.transfer(channel, fields_))
+            refused_ = "a delivery without a delivery-id";
+        break;
+    case attach:
+        unfinished_.attach(channel, fields_);
+        break;
+    case detach:
+        unfinished_.detach(channel, fields_);
+        break;
+    case begin:
+    case end:
+        unfinished_.session(channel);
+        break;
+    case unreadable:
+        refused_ = "a frame without a performative";
+        break;
+    default:
+        break;
+    }
 }
 
 bool Frames::quiet() const noexcept {
+    if (refused_)
+        return false;
     switch (code_) {
     case heartbeat:
     case transfer:
@@ -114,35 +172,22 @@ bool Frames::quiet() const noexcept {
     }
 }
 
-// Of the list that a performative is; null: it has none, or it is behind the head.
-const uint8_t *Frames::first_field() const noexcept {
-    const uint8_t *list = head_.data() + kFrameHeader + 3, *end = head_.data() + held_;
-    if (!code_ || list >= end || (*list != 0xc0 && *list != 0xd0))
-        return nullptr;
-    const uint8_t *at = list + (*list == 0xc0 ? 3 : 9);
-    return at < end ? at : nullptr;
-}
-
 bool Frames::may_begin() const noexcept {
-    if (!ends_with(begin))
-        return false;
     // Answers have the channel that they answer.
-    const uint8_t *at = first_field();
-    return !at || *at != 0x60;
+    return ends_with(begin) && fields_.constructor() != kUshort;
 }
 
 uint64_t Frames::range() const noexcept {
-    const uint8_t *at = first_field(), *end = head_.data() + held_;
-    if (code_ != disposition || !at)
+    Fields fields = fields_;
+    fields.skip();  // the role
+    const Fields::Uint first = fields.take_uint();
+    if (first.known == Fields::Known::no)
         return UINT64_MAX;
-    at += *at == 0x56 ? 2 : 1;  // the role
-    uint32_t first = 0, last = 0;
-    at = read_uint(at, end, first);
-    if (!at)
-        return UINT64_MAX;
-    if (at < end && *at == 0x40)
-        return 1;
-    return read_uint(at, end, last) ? uint64_t{last - first} + 1 : UINT64_MAX;
+    const bool is_one = fields.constructor() == kNull;
+    const Fields::Uint last = fields.take_uint();
+    return last.known == Fields::Known::yes ? uint64_t{last.value - first.value} + 1
+           : is_one                         ? 1
+                                            : UINT64_MAX;
 }
 
 }  // namespace lws_proton::amqp

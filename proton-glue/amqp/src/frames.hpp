@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "fields.hpp"
+#include "unfinished.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +13,7 @@ namespace lws_proton::amqp {
 // Finds where frames end in what a peer sends, before Proton has it: a frame that makes something
 // which stays is given to Proton at the end of a piece, so that it can be refused or put off.
 //
-// Of a protocol header, and of what is no AMQP, it makes what it can: Proton decides about these.
+// A protocol header it takes for a frame. What Proton would refuse it leaves to Proton.
 class Frames {
 public:
     // A performative, by its descriptor (AMQP 1.0, 2.7).
@@ -20,17 +23,24 @@ public:
         flow = 0x13,
         transfer = 0x14,
         disposition = 0x15,
-        heartbeat = 0xff,  // of ours: a frame without one
+        detach = 0x16,
+        end = 0x17,
+        // Of ours: a frame without one, or none of AMQP; one that is not where others have it.
+        heartbeat = 0xfe,
+        other = 0xff,
+        unreadable = 0x00,
     };
 
-    // How many of these bytes go to Proton next: up to the end of the frame that is under way, or of
-    // one that is not quiet, or all.
+    // How many of these bytes go to Proton next: up to the end of the frame that is under way, or
+    // of one that is not quiet, or all.
     size_t piece(const char *bytes, size_t size) noexcept;
 
-    // Whether the last piece is only more of a quiet frame, or nothing of Proton's concern.
+    // Whether the last piece is only more of a quiet frame.
     bool is_more() const noexcept { return continued_ && !ended_; }
-    // Whether the last piece ends with a frame that may be one of these.
-    bool ends_with(Code code) const noexcept { return ended_ && (!code_ || code_ == code); }
+    // Whether it ends with a frame that Proton may not have: why. Null: it does not.
+    const char *refused() const noexcept { return refused_; }
+    // Whether it ends with one of these.
+    bool ends_with(Code code) const noexcept { return ended_ && code_ == code; }
     // ... with a begin that is not the answer to one of ours.
     bool may_begin() const noexcept;
     size_t frame_size() const noexcept { return size_; }
@@ -43,25 +53,29 @@ public:
     static constexpr size_t kPlainDisposition = 64;
 
 private:
-    // A disposition's beginning, up to its `last`, at most.
-    static constexpr size_t kHead = 40;
+    // A transfer's beginning, up to its `aborted`, as a rule; an attach's, up to its handle.
+    static constexpr size_t kHead = 128;
 
     void start(const char *bytes, size_t size) noexcept;
     void keep(const char *bytes, size_t size) noexcept;
     void set_size() noexcept;
+    void whole() noexcept;
     void look() noexcept;
-    const uint8_t *first_field() const noexcept;
+    void check() noexcept;
     bool quiet() const noexcept;
 
     std::array<uint8_t, kHead> head_{};
-    size_t held_ = 0;      // of the frame, in head_
-    size_t size_ = 0;      // of the frame, once it is known
-    size_t left_ = 0;      // ... still to come
+    size_t held_ = 0;  // of the frame, in head_
+    size_t size_ = 0;  // of the frame, once it is known
+    size_t left_ = 0;  // ... still to come
+    Fields fields_;
+    Unfinished unfinished_;
     uint64_t transfers_ = 0;
-    uint8_t code_ = 0;     // of the frame; 0: it may be any
+    const char *refused_ = nullptr;
+    uint8_t code_ = heartbeat;
     bool whole_head_ = false;
     bool continued_ = false;  // the last piece begins within a frame
-    bool ended_ = false;   // the last piece ends with a frame that is not quiet
+    bool ended_ = false;      // ... and ends with a frame that is not quiet
 };
 
 }  // namespace lws_proton::amqp

@@ -68,8 +68,7 @@ size_t cost(pn_link_t *link) noexcept {
 }
 
 size_t cost(pn_condition_t *condition) noexcept {
-    return kNode * nodes(pn_condition_info(condition)) +
-           length(pn_condition_get_name(condition)) +
+    return kNode * nodes(pn_condition_info(condition)) + length(pn_condition_get_name(condition)) +
            length(pn_condition_get_description(condition));
 }
 

@@ -17,10 +17,10 @@ namespace lws_proton::amqp {
 
 // What Proton holds of one peer's making, in objects and bytes, never less than there is.
 //
-// Sessions and links are counted by their first and last events, and go with the output after that. Of deliveries and what has come of
-// messages Proton has no such events: each transfer counts as a delivery and each byte as held,
-// until a census looks at the sessions and links that there are. A census is due when so much has
-// come that it costs little in comparison.
+// Sessions and links are counted by their first and last events, and go with the output after that.
+// Of deliveries and what has come of messages Proton has no such events: each transfer counts as a
+// delivery and each byte as held, until a census looks at the sessions and links that there are. A
+// census is due when so much has come that it costs little in comparison.
 class Ledger {
 public:
     explicit Ledger(const lws_proton_amqp_t &amqp) noexcept;

@@ -27,8 +27,8 @@ constexpr const char *kStops = "the service stops";
 // Of a tx window, what the frame around a piece and a TLS record around that take at most.
 constexpr size_t kAround = 64;
 
-// Of a tx window, what lws may take after WRITE has been seen to: what permessage-deflate has still to
-// write of a piece, and pongs for pings that it had put by.
+// Of a tx window, what lws may take after WRITE has been seen to: what permessage-deflate has still
+// to write of a piece, and pongs for pings that it had put by.
 constexpr size_t kReserve = LWS_PROTON_AMQP_PIECE + LWS_PROTON_TX_CHOKED;
 
 int64_t now_ms() noexcept {
@@ -170,8 +170,8 @@ int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
     engine_.receive(bytes, size);
     unanswered_ += size;
     unread_ += size;
-    // Not at once: lws would put by what it has read, and wait for that to be wanted when the peer is
-    // lost.
+    // Not at once: lws would put by what it has read, and wait for that to be wanted when the peer
+    // is lost.
     if (reads_too_little())
         schedule(pause_, now_ms());
     // What comes together gets one answer. An end is not put off: it starts a timer.
