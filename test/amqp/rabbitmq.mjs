@@ -12,12 +12,22 @@ const PATIENCE_MS = 120_000;
 // Debian's program in the path wants to be root or the user "rabbitmq"; this is what it starts.
 const PROGRAM = '/usr/lib/rabbitmq/bin/rabbitmq-server';
 
-async function freePorts(count) {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
+// Below those that the kernel gives to clients: tests beside this one have thousands of them.
+const LOWEST_PORT = 20_000;
+const PORTS = 10_000;
+
+async function freePort() {
+  for (;;) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * PORTS);
+    const server = createServer();
+    try {
+      await once(server.listen(port, '127.0.0.1'), 'listening');
+    } catch {
+      continue;
+    }
+    await once(server.close(), 'close');
+    return port;
+  }
 }
 
 export class RabbitMq {
@@ -30,7 +40,7 @@ export class RabbitMq {
   static async create(t) {
     const broker = new RabbitMq();
     t.after(() => broker.#remove());
-    const [port, distribution, names] = await freePorts(3);
+    const [port, distribution, names] = [await freePort(), await freePort(), await freePort()];
     const file = (name) => path.join(broker.#directory, name);
     writeFileSync(file('plugins'), '[rabbitmq_amqp1_0].\n');
     broker.url = `amqp://127.0.0.1:${port}`;

@@ -158,7 +158,7 @@ class Stopping(unittest.TestCase):
                  f"ended after {max(took):.1f} s at most")
 
     def test_echoes_under_way_arrive_over_tls(self):
-        sent = [os.urandom(50 * KIB) for _ in range(30)]
+        sent = [os.urandom(16 * KIB) for _ in range(30)]
         with Server("lws-proton-echo", *WITH_TLS) as server, TlsWebSocketPeer(server.port) as peer:
             def write():
                 for payload in sent:
