@@ -5,9 +5,12 @@ import os
 import resource
 import select
 import socket
+import ssl
 import struct
 import sys
 import time
+import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "judges"))
@@ -46,6 +49,32 @@ def allow_descriptors(count):
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE,
                        (count if hard == resource.RLIM_INFINITY else min(count, hard), hard))
+
+
+class AtOnce(unittest.TestCase):
+    """Tests that wait more than they work: all of a class run at once, each in a thread. A module whose
+    setUpModule() calls begin() has them run beside its other tests, those whose classes come before."""
+
+    def __init_subclass__(cls):
+        cls.bodies = {name: body for name, body in vars(cls).items() if name.startswith("test_")}
+        for name in cls.bodies:
+            setattr(cls, name, lambda self, name=name: type(self).running[name].result())
+
+    running = None
+
+    @classmethod
+    def begin(cls):
+        cls.threads = ThreadPoolExecutor(len(cls.bodies))
+        cls.running = {name: cls.threads.submit(body, cls(name)) for name, body in cls.bodies.items()}
+
+    @classmethod
+    def setUpClass(cls):
+        if not cls.running:
+            cls.begin()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.threads.shutdown()
 
 
 class Peer:
@@ -101,6 +130,30 @@ class Peer:
         finally:
             self.socket.settimeout(PATIENCE_S)
         return sent
+
+    @staticmethod
+    def flood(peers, data, patience=0.2):
+        """All send this at once, until none of them could send for `patience` seconds: how many bytes
+        the other sides took."""
+        data = memoryview(data)
+        sent = {peer.socket: 0 for peer in peers}
+        left = list(sent)
+        for one in left:
+            one.setblocking(False)
+        while writable := select.select([], left, [], patience)[1]:
+            for one in writable:
+                try:
+                    sent[one] += one.send(data[sent[one]:sent[one] + 256 * KIB])
+                except (BlockingIOError, ssl.SSLWantWriteError):
+                    continue
+                except OSError:
+                    left.remove(one)
+                    continue
+                if sent[one] == len(data):
+                    left.remove(one)
+        for one in sent:
+            one.settimeout(PATIENCE_S)
+        return sum(sent.values())
 
     def read_frames(self, *codes, patience=PATIENCE_S):
         """Frames, up to one of these codes; all up to the end of the connection if there is none."""
