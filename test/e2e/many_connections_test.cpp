@@ -1,5 +1,6 @@
 // Thousands of WebSocket connections at once, and what is left when they are gone.
 #include "check.hpp"
+#include "live_heap.hpp"
 #include "memory_bounds.hpp"
 #include "mirror_room.hpp"
 #include "own_process.hpp"
@@ -95,18 +96,16 @@ void close_all(WsClients *clients) {
 
 void thousands_come_talk_and_go() {
     constexpr size_t kMostInUseKib = kConnections * kIdleConnectionKib + kProcessSlackKib;
-    // malloc gives little back of a heap with holes, and finds the holes again only by and by: the
-    // second cycle may need more, but not another read buffer for each connection.
-    constexpr size_t kMostSecondCycleKib = kConnections * kIdleReadKib;
-    // Small cycles fit in the holes of the large ones, once the heap has found them. A leak of 256
-    // bytes a connection would show.
-    constexpr size_t kSettlingCycles = 20, kSmallCycles = 40, kSmall = kConnections / 10;
-    constexpr size_t kMostLeakKib = kSmallCycles * kSmall * 256 / 1024;
+    // More than what is kept once for all, which depends on how connections fell to threads.
+    constexpr size_t kLeastLeak = 64;
+    constexpr size_t kCycles = 2, kSmallCycles = 20, kSmall = kConnections / 10;
 
     raise_descriptor_limit(kConnections + 200);
+    LiveHeap heap;
     ServerProcess server;
     const size_t descriptors = server.fd_count();
     const size_t rss_at_start = server.rss_kib();
+    // Returns what is in use while all are there.
     const auto cycle = [&](size_t connections) {
         WsClients clients;
         open_all(&clients, server.port(), connections);
@@ -120,27 +119,23 @@ void thousands_come_talk_and_go() {
         return in_use;
     };
 
-    const size_t first = cycle(kConnections);
-    const size_t after_first = server.rss_kib();
-    const size_t second = cycle(kConnections);
-    const size_t after_second = server.rss_kib();
-    printf("             RSS in KiB: %zu at the start, %zu with %zu connections, %zu after; "
-           "again: %zu, %zu\n",
-           rss_at_start, first, kConnections, after_first, second, after_second);
-    for (size_t i = 0; i < kSettlingCycles; ++i)
-        cycle(kSmall);
-    const size_t settled = server.rss_kib();
-    for (size_t i = 0; i < kSmallCycles; ++i)
-        cycle(kSmall);
-    const size_t after_all = server.rss_kib();
-    printf("             after cycles of %zu: %zu after %zu, %zu after %zu more\n", kSmall, settled,
-           kSettlingCycles, after_all, kSmallCycles);
-    if (!kSanitized) {
-        CHECK_LE(first, rss_at_start + kMostInUseKib);
-        CHECK_LE(second, first + kMostSecondCycleKib);
-        CHECK_LE(after_second, after_first + kMostSecondCycleKib);
-        CHECK_LE(after_all, settled + kMostLeakKib);
-    }
+    const size_t in_use = cycle(kConnections);
+    printf("             RSS in KiB: %zu at the start, %zu with %zu connections\n", rss_at_start,
+           in_use, kConnections);
+    if (!kSanitized)
+        CHECK_LE(in_use, rss_at_start + kMostInUseKib);
+
+    const size_t kept = heap.bytes();
+    const auto check_that_nothing_is_left = [&](size_t cycles, size_t connections) {
+        for (size_t i = 0; i < cycles; ++i)
+            cycle(connections);
+        printf("             in the heap: %zu bytes, %zu times %zu connections later %zu\n", kept,
+               cycles, connections, heap.bytes());
+        await("nothing to be left",
+              [&] { return heap.bytes() <= kept + cycles * connections * kLeastLeak; });
+    };
+    check_that_nothing_is_left(kCycles, kConnections);
+    check_that_nothing_is_left(kSmallCycles, kSmall);
     server.stop();
 }
 

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import sys
+import tempfile
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,25 @@ def memory(pid):
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * KIB
     raise AssertionError("no RssAnon")
+
+
+class LiveHeap:
+    """What a server that is started inside holds of malloc(), to the byte: test/support/live_heap.c.
+    Nothing with a sanitizer, which has a malloc() of its own."""
+
+    def __enter__(self):
+        self._file = tempfile.NamedTemporaryFile(prefix="lws-proton-live-heap-")
+        if not SANITIZED:
+            os.environ.update(LD_PRELOAD=os.environ["LWS_PROTON_LIVE_HEAP"], LIVE_HEAP=self._file.name)
+        return self
+
+    def __exit__(self, *_):
+        for name in ("LD_PRELOAD", "LIVE_HEAP"):
+            os.environ.pop(name, None)
+        self._file.close()
+
+    def bytes(self):
+        return 0 if SANITIZED else struct.unpack("@l", Path(self._file.name).read_bytes())[0]
 
 
 def descriptors(pid):

@@ -59,4 +59,20 @@ inline std::string check_doubling(const std::string &what, const std::vector<int
     FAIL(what + ": twice as many take more than 2.4 times as long: " + figures);
 }
 
+// Prepares so much work, and returns it: what is prepared is not measured.
+using Preparation = std::function<std::function<void()>(size_t)>;
+
+// The same, with a line for the table of docs/security.md.
+inline void check_doubling_of_prepared(const char *what, const std::vector<int> &sizes,
+                                       const Preparation &prepare) {
+    const std::string figures = check_doubling(what, sizes, [&](int n) {
+        const std::function<void()> work = prepare(static_cast<size_t>(n));
+        const double before = cpu_seconds();
+        work();
+        return cpu_seconds() - before;
+    });
+    printf("security: %s | O(log n) each | others are served beside it | %s\n", what,
+           figures.c_str());
+}
+
 } // namespace e2e

@@ -1,7 +1,6 @@
 // Links of AMQP connections at the broker's queues, with Proton's engine at both ends and nothing
 // between them: what an event of a connection costs, and how much is done in one turn.
 #include "check.hpp"
-#include "doubled_work.hpp"
 #include "engine.hpp"
 #include "test_main.hpp"
 

@@ -1,7 +1,7 @@
 // The queues of the broker alone: what they take of time and memory, whom they wake, and in what
 // order messages come. Connections are numbers here: see lws_proton_amqp_wake().
 #include "check.hpp"
-#include "doubled_work.hpp"
+#include "doubling.hpp"
 #include "test_main.hpp"
 
 extern "C" {
@@ -129,25 +129,26 @@ void empty(Place &from)
         from.settle(m, true);
 }
 
-const std::vector<size_t> kMessages = {20000, 40000, 80000};
-const std::vector<size_t> kPlaces = {5000, 10000, 20000};
+const std::vector<int> kMessages = {20000, 40000, 80000};
+const std::vector<int> kPlaces = {5000, 10000, 20000};
 
 void released_messages_take_log_n_each()
 {
     for (const bool in_order : {true, false})
-        check_doubling({in_order ? "releases messages, and takes them again"
-                                 : "releases messages, the last one first, and takes them again",
-                        kMessages, 5, [=](size_t count) {
-                            auto scene = with_taken(count);
-                            if (!in_order)
-                                std::reverse(scene->taken.begin(), scene->taken.end());
-                            return [scene] {
-                                Place &receiver = *scene->places[1];
-                                for (message *m : scene->taken)
-                                    receiver.settle(m, false);
-                                empty(receiver);
-                            };
-                        }});
+        check_doubling_of_prepared(
+            in_order ? "releases messages, and takes them again"
+                     : "releases messages, the last one first, and takes them again",
+            kMessages, [=](size_t count) {
+                auto scene = with_taken(count);
+                if (!in_order)
+                    std::reverse(scene->taken.begin(), scene->taken.end());
+                return [scene] {
+                    Place &receiver = *scene->places[1];
+                    for (message *m : scene->taken)
+                        receiver.settle(m, false);
+                    empty(receiver);
+                };
+            });
 }
 
 // The messages of the runs below `first`, whose ranks say how long join() may walk.
@@ -227,15 +228,15 @@ void a_heap_is_as_deep_as_it_may_be_whatever_is_done_with_it()
 
 void messages_of_a_link_that_ends_take_log_n_in_all()
 {
-    check_doubling({"ends a link with unsettled messages, which another takes", kMessages, 5,
-                    [](size_t count) {
-                        auto scene = with_taken(count);
-                        Place *other = &scene->add("q", QUEUE_TAKES);
-                        return [scene, other] {
-                            scene->places[1]->leave();
-                            empty(*other);
-                        };
-                    }});
+    check_doubling_of_prepared("ends a link with unsettled messages, which another takes",
+                               kMessages, [](size_t count) {
+                                   auto scene = with_taken(count);
+                                   Place *other = &scene->add("q", QUEUE_TAKES);
+                                   return [scene, other] {
+                                       scene->places[1]->leave();
+                                       empty(*other);
+                                   };
+                               });
 }
 
 // Each goes round all places that were woken, as their connection would.
@@ -247,26 +248,27 @@ void serve_woken(Scene &scene, const std::function<void(Place &)> &serve)
 
 void receivers_that_wait_cost_a_message_nothing()
 {
-    check_doubling({"receivers that wait at one queue, a message each", kPlaces, 5, [](size_t count) {
-                        auto scene = std::make_shared<Scene>();
-                        for (size_t i = 0; i < count; i++)
-                            CHECK(!scene->add("q", QUEUE_TAKES).take());
-                        Place *sender = &scene->add("q", QUEUE_PUTS);
-                        return [scene, sender, count] {
-                            size_t served = 0;
-                            for (size_t i = 0; i < count; i++) {
-                                CHECK(sender->put());
-                                serve_woken(*scene, [&](Place &place) {
-                                    message *m = place.take();
-                                    CHECK(m);
-                                    place.settle(m, true);
-                                    CHECK(!place.take());
-                                    served++;
-                                });
-                            }
-                            CHECK_EQ(served, count);
-                        };
-                    }});
+    check_doubling_of_prepared("receivers that wait at one queue, a message each", kPlaces,
+                               [](size_t count) {
+                                   auto scene = std::make_shared<Scene>();
+                                   for (size_t i = 0; i < count; i++)
+                                       CHECK(!scene->add("q", QUEUE_TAKES).take());
+                                   Place *sender = &scene->add("q", QUEUE_PUTS);
+                                   return [scene, sender, count] {
+                                       size_t served = 0;
+                                       for (size_t i = 0; i < count; i++) {
+                                           CHECK(sender->put());
+                                           serve_woken(*scene, [&](Place &place) {
+                                               message *m = place.take();
+                                               CHECK(m);
+                                               place.settle(m, true);
+                                               CHECK(!place.take());
+                                               served++;
+                                           });
+                                       }
+                                       CHECK_EQ(served, count);
+                                   };
+                               });
 }
 
 void senders_that_wait_cost_a_message_nothing()
@@ -274,58 +276,59 @@ void senders_that_wait_cost_a_message_nothing()
     const auto before = queue_limits;
     queue_limits.message = 1024;
     queue_limits.queue = 64 * 1024;
-    check_doubling({"senders that wait at one full queue, room for each", kPlaces, 5, [](size_t count) {
-                        auto scene = std::make_shared<Scene>();
-                        Place *receiver = &scene->add("q", QUEUE_TAKES);
-                        for (size_t i = 0; i < count; i++) {
-                            Place &place = scene->add("q", QUEUE_PUTS);
-                            while (place.put(1024))
-                                ;
-                            CHECK(!place.has_room());
-                        }
-                        return [scene, receiver, count] {
-                            size_t served = 0;
-                            while (served < count) {
-                                message *m = receiver->take();
-                                CHECK(m);
-                                receiver->settle(m, true);
-                                serve_woken(*scene, [&](Place &place) {
-                                    CHECK(place.put(1024));
-                                    served++;
-                                    (void)place.has_room();
-                                });
-                            }
-                        };
-                    }});
+    check_doubling_of_prepared("senders that wait at one full queue, room for each", kPlaces,
+                               [](size_t count) {
+                                   auto scene = std::make_shared<Scene>();
+                                   Place *receiver = &scene->add("q", QUEUE_TAKES);
+                                   for (size_t i = 0; i < count; i++) {
+                                       Place &place = scene->add("q", QUEUE_PUTS);
+                                       while (place.put(1024))
+                                           ;
+                                       CHECK(!place.has_room());
+                                   }
+                                   return [scene, receiver, count] {
+                                       size_t served = 0;
+                                       while (served < count) {
+                                           message *m = receiver->take();
+                                           CHECK(m);
+                                           receiver->settle(m, true);
+                                           serve_woken(*scene, [&](Place &place) {
+                                               CHECK(place.put(1024));
+                                               served++;
+                                               (void)place.has_room();
+                                           });
+                                       }
+                                   };
+                               });
     queue_limits = before;
 }
 
 void queues_take_log_n_each()
 {
-    check_doubling({"makes queues, and ends them", {1000, 2000, 4000}, 5, [](size_t count) {
-                        auto names = std::make_shared<std::vector<std::string>>();
-                        for (size_t i = 0; i < count; i++)
-                            names->push_back("queue " + std::to_string(i * 7919 % count));
-                        return [names] {
-                            Scene scene;
-                            for (const std::string &name : *names)
-                                scene.add(name.c_str(), QUEUE_TAKES);
-                        };
-                    }});
+    check_doubling_of_prepared("makes queues, and ends them", {1000, 2000, 4000}, [](size_t count) {
+        auto names = std::make_shared<std::vector<std::string>>();
+        for (size_t i = 0; i < count; i++)
+            names->push_back("queue " + std::to_string(i * 7919 % count));
+        return [names] {
+            Scene scene;
+            for (const std::string &name : *names)
+                scene.add(name.c_str(), QUEUE_TAKES);
+        };
+    });
     CHECK_EQ(count_queues(), 0u);
 }
 
 void a_place_that_leaves_takes_log_n()
 {
-    check_doubling({"ends links of one queue", kPlaces, 5, [](size_t count) {
-                        auto scene = std::make_shared<Scene>();
-                        for (size_t i = 0; i < count; i++)
-                            CHECK(!scene->add("q", QUEUE_TAKES).take());
-                        return [scene] {
-                            for (auto &place : scene->places)
-                                place->leave();
-                        };
-                    }});
+    check_doubling_of_prepared("ends links of one queue", kPlaces, [](size_t count) {
+        auto scene = std::make_shared<Scene>();
+        for (size_t i = 0; i < count; i++)
+            CHECK(!scene->add("q", QUEUE_TAKES).take());
+        return [scene] {
+            for (auto &place : scene->places)
+                place->leave();
+        };
+    });
 }
 
 void what_was_released_comes_first_and_in_order()
