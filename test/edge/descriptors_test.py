@@ -3,13 +3,13 @@
 
 import re
 import resource
-import threading
 import time
 import unittest
 from contextlib import ExitStack
 
 from edge import KIB, LiveHeap, Peer, Server, WebSocketPeer, descriptors, processor_seconds, \
     security, until
+from honest import HonestEcho
 
 ALLOWED = 64
 CLIENTS = 100
@@ -44,40 +44,6 @@ def crowd(stack, port, count):
     return peers, refused
 
 
-class Honest:
-    """Sends numbered messages through an echo, beside what a test does, and checks every byte."""
-
-    def __init__(self, port):
-        self._peer = WebSocketPeer(port, subprotocol=None)
-        self._stop = threading.Event()
-        self._error = None
-        self.messages = 0
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self):
-        try:
-            while not self._stop.is_set():
-                message = (b"%d " % self.messages) * 500
-                self._peer.send(message)
-                got = b""
-                while len(got) < len(message):
-                    got += self._peer._receive()
-                if got != message:
-                    raise AssertionError(f"message {self.messages} has changed")
-                self.messages += 1
-        except Exception as error:
-            self._error = error
-
-    def finish(self):
-        self._stop.set()
-        self._thread.join()
-        self._peer.close()
-        if self._error:
-            raise self._error
-        return self.messages
-
-
 class Descriptors(unittest.TestCase):
     def test_a_program_that_ran_out_of_descriptors_serves_and_stops_in_good_order(self):
         for name, arguments in PROGRAMS:
@@ -97,8 +63,8 @@ class Descriptors(unittest.TestCase):
     def test_those_that_were_refused_leave_nothing_and_who_is_there_loses_nothing(self):
         rounds = 20
         with LiveHeap() as heap, \
-                start("lws-proton-echo", descriptors=ALLOWED, may_log=LISTENING) as server:
-            honest = Honest(server.port)
+                start("lws-proton-echo", descriptors=ALLOWED, may_log=LISTENING) as server, \
+                HonestEcho(server.port) as honest:
             until(lambda: honest.messages, "message")
             idle = descriptors(server.pid)
             sizes = []
@@ -112,12 +78,11 @@ class Descriptors(unittest.TestCase):
                 sizes.append(heap.bytes())
             until(lambda: heap.bytes() < sizes[rounds // 4] + 32 * KIB, "memory to be given back")
             lines = server.log().count(LISTENING)
-            messages = honest.finish()
         self.assertLess(lines, 60)
         security("connections that were refused for want of a descriptor",
                  "nothing of them is kept", "a reset or no answer; a neighbour loses no byte",
                  f"{rounds} times {CLIENTS} connections: {max(0, sizes[-1] - sizes[rounds // 4])} "
-                 f"bytes more, {messages} messages of a neighbour whole")
+                 f"bytes more, {honest.messages} messages of a neighbour whole")
 
     def test_a_shortage_that_lasts_costs_no_processor_and_few_lines(self):
         seconds = 3

@@ -11,6 +11,7 @@ import time
 import unittest
 
 from edge import KIB, Peer, Server, WebSocketPeer, security, until
+from honest import HonestEcho
 
 BROKER_PORTS = ("--amqp-port", "0", "--http-port", "0")
 # Of proton-glue/include/lws_proton_log.h.
@@ -80,7 +81,7 @@ class Logs(unittest.TestCase):
     def test_bad_requests_make_little_log(self):
         requests = 3000
         with tempfile.TemporaryFile() as file:
-            with Server("lws-proton-echo", stderr=file) as server:
+            with Server("lws-proton-echo", stderr=file) as server, HonestEcho(server.port) as honest:
                 begun = time.monotonic()
                 for _ in range(requests):
                     with WebSocketPeer(server.port, upgrade=False) as peer:
@@ -94,7 +95,8 @@ class Logs(unittest.TestCase):
         most = KIND_BURST + KIND_RATE * took + LINE * (1 + took * 1000 / REPORT_MS)
         self.assertLess(len(log), most)
         security(f"{requests} refused upgrades", "2 KiB of a kind of lines, then 300 bytes a second",
-                 "an answer each", f"{len(log)} bytes of log in {took:.1f} s, the rest is counted")
+                 "an answer each", f"{len(log)} bytes of log in {took:.1f} s, the rest is counted; "
+                 f"{honest.messages} honest messages")
 
 
 if __name__ == "__main__":

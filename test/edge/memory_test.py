@@ -9,7 +9,8 @@ import unittest
 from pathlib import Path
 
 import amqp_frames as amqp
-from edge import KIB, MIB, Peer, Server, WebSocketPeer, memory, security
+from edge import KIB, MIB, Peer, Server, WebSocketPeer, memory, security, until
+from honest import Honest
 
 HEADER = (Path(__file__).resolve().parents[2] / "proton-glue/include/lws_proton_amqp.h").read_text()
 
@@ -148,32 +149,12 @@ class Watch:
             self.most = max(self.most, memory(self.pid))
 
 
-class Honest(Peer):
-    """Sends to a node of its own, and has each message back before the next."""
-
-    def __init__(self, port):
-        super().__init__(port)
-        self.open_amqp()
-        self.sent = 0
-        self.send(SESSION + sender(0, 0, "honest") + receiver(0, 1, "honest"))
-        self.send(amqp.flow(0, 1, 1_000_000))
-
-    def exchange(self, count):
-        for _ in range(count):
-            body = struct.pack(">Q", self.sent) * 100
-            self.send(amqp.transfer(0, 0, self.sent, body))
-            frames = self.read_frames(amqp.TRANSFER)
-            if body not in frames[-1][2]:
-                raise AssertionError(f"message {self.sent} has come back changed")
-            self.send(amqp.disposition(0, amqp.RECEIVER, self.sent))
-            self.sent += 1
-
-
 class Memory(unittest.TestCase):
     def held(self, server, port, kind, data, opens=True):
         """What was sent, and how much more memory it made."""
         setup, data = data if isinstance(data, tuple) else (b"", data)
         with Honest(server.amqp_port) as honest, kind(port) as peer:
+            until(lambda: honest.messages, "honest message")
             if opens:
                 peer.open_amqp()
             if setup:
@@ -184,7 +165,8 @@ class Memory(unittest.TestCase):
             before = memory(server.pid)
             with Watch(server.pid) as watch:
                 sent = peer.send_as_far_as_it_goes(data, patience=0.3)
-                honest.exchange(5)
+                served = honest.messages
+                until(lambda: honest.messages > served + 5, "honest message beside it")
         return sent, watch.most - before
 
     def check(self, name, ports, attack, data, opens=True):
