@@ -24,13 +24,18 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <memory>
+#include <new>
 #include <thread>
+#include <unistd.h>
 
 using namespace gateway;
 
 namespace {
 
 constexpr int kFailed = 1;
+constexpr const char *kNoMemory = "lws-proton-gateway: it cannot serve: out of memory\n";
 // How long peers have to end what is under way, once --drain-seconds are over.
 constexpr int kEndMs = 5000;
 
@@ -92,38 +97,77 @@ void drain(Site &site, lws_context *context, const sigset_t &signals) {
             lws_proton_loop_drain(loop, 0);
 }
 
+// The threads of the service. They end with it, also if the rest of the program cannot begin.
+class Threads {
+public:
+    Threads(lws_context *context, unsigned count) : context_(context) {
+        threads_.reserve(count);
+        try {
+            for (unsigned tsi = 0; tsi < count; tsi++)
+                threads_.emplace_back(&Threads::serve, this, static_cast<int>(tsi));
+        } catch (...) {
+            end();
+            throw;
+        }
+    }
+    ~Threads() { end(); }
+    Threads(const Threads &) = delete;
+    Threads &operator=(const Threads &) = delete;
+
+    // One of them cannot go on.
+    bool failed() const noexcept { return failed_; }
+
+private:
+    void serve(int tsi) noexcept {
+        while (!stop_ && !failed_)
+            if (lws_service_tsi(context_, 0, tsi) < 0 && !stop_) {
+                failed_ = true;
+                kill(getpid(), SIGTERM);
+            }
+    }
+
+    void end() noexcept {
+        stop_ = true;
+        lws_cancel_service(context_);
+        for (std::thread &thread : threads_)
+            thread.join();
+    }
+
+    lws_context *const context_;
+    std::atomic<bool> stop_{false}, failed_{false};
+    std::vector<std::thread> threads_;
+};
+
 int serve(Site &site, lws_context *context, const sigset_t &signals) {
-    std::atomic<bool> stop{false}, failed{false};
-    std::vector<std::thread> threads;
-    for (unsigned tsi = 0; tsi < site.options.threads; tsi++)
-        threads.emplace_back([&, tsi] {
-            while (!stop && !failed)
-                if (lws_service_tsi(context, 0, static_cast<int>(tsi)) < 0 && !stop) {
-                    failed = true;
-                    kill(getpid(), SIGTERM);
-                }
-        });
     const Options &options = site.options;
     std::string ready =
         url(context, options.tls_cert.empty() ? "ws" : "wss", options.listen_host, "default");
     if (options.status_port >= 0)
         ready += " " + url(context, "http", options.status_host, kStatus);
+    const Threads threads(context, options.threads);
     printf("ready: %s\n", ready.c_str());
     fflush(stdout);
     int signal;
     sigwait(&signals, &signal);
-    if (!failed)
+    if (!threads.failed())
         drain(site, context, signals);
-    stop = true;
-    lws_cancel_service(context);
-    for (std::thread &thread : threads)
-        thread.join();
-    return failed ? kFailed : 0;
+    return threads.failed() ? kFailed : 0;
 }
 
-}  // namespace
+// The context, which ends in any case before what its vhosts have for a user.
+struct FreeContext {
+    void operator()(lws_context *context) const noexcept { lws_context_destroy(context); }
+};
 
-int main(int argc, char **argv) {
+// Until main() can catch what is thrown: the options' library allocates before it.
+[[gnu::constructor(101)]] void end_without_memory() {
+    std::set_new_handler([] {
+        fputs(kNoMemory, stderr);
+        _exit(kFailed);
+    });
+}
+
+int run(int argc, char **argv) {
     int status;
     const std::optional<Options> options = parse_options(argc, argv, &status);
     if (!options)
@@ -157,19 +201,30 @@ int main(int argc, char **argv) {
     // lws would go to the brokers through it.
     unsetenv("http_proxy");
     const Guard guard(*options, options->listen_host), status_guard(*options, options->status_host);
-    lws_context *context = lws_create_context(&info);
+    const std::unique_ptr<lws_context, FreeContext> context(lws_create_context(&info));
     if (context)
-        lws_proton_vhost_guard(lws_get_vhost_by_name(context, "default"), guard.get());
-    if (!context || !prepare_brokers(site, context) ||
-        (options->status_port >= 0 && !serve_status(site, context, status_guard))) {
+        lws_proton_vhost_guard(lws_get_vhost_by_name(context.get(), "default"), guard.get());
+    if (!context || !prepare_brokers(site, context.get()) ||
+        (options->status_port >= 0 && !serve_status(site, context.get(), status_guard))) {
         fprintf(stderr, "lws-proton-gateway: it cannot serve: see above\n");
-        lws_context_destroy(context);
         return kFailed;
     }
     // One descriptor for the client, one for the broker.
     fprintf(stderr, "lws-proton-gateway: room for %zu connections\n",
             lws_proton_free_descriptors() / 2);
-    status = serve(site, context, signals);
-    lws_context_destroy(context);
-    return status;
+    return serve(site, context.get(), signals);
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+    std::set_new_handler(nullptr);
+    try {
+        return run(argc, argv);
+    } catch (const std::bad_alloc &) {
+        fputs(kNoMemory, stderr);
+    } catch (const std::exception &error) {
+        fprintf(stderr, "lws-proton-gateway: it cannot serve: %s\n", error.what());
+    }
+    return kFailed;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "listener.hpp"
 
+#include "headroom.hpp"
 #include "loop.hpp"
 #include "lws_proton.h"
 #include "plain_pointer.hpp"
@@ -80,7 +81,8 @@ void Listener::drop() noexcept {
 }
 
 bool Listener::make_listener() noexcept {
-    listener_ = pn_listener();
+    // Proton asserts that it gets what it needs to listen.
+    listener_ = has_headroom(kListenHeadroom) ? pn_listener() : nullptr;
     if (!listener_)
         return false;
     pn_record_t *record = pn_listener_attachments(listener_);
@@ -172,18 +174,16 @@ void Listener::on_close() noexcept {
     drop();
 }
 
-// One line in kReportEvery. Another thread may have the next batch already.
+// Another thread may have the next batch already.
 void Listener::report(const char *why) noexcept {
-    unreported_++;
-    const int64_t now = now_us();
-    int64_t before = reported_at_;
-    if (now - before < kReportEvery || !reported_at_.compare_exchange_strong(before, now))
+    const unsigned times = report_.due();
+    if (!times)
         return;
     char line[512];
     snprintf(line, sizeof(line),
              "cannot accept connections: %s; listening again in %d ms (%u times since the last "
              "report)",
-             why, LWS_PROTON_LISTEN_AGAIN_MS, unreported_.exchange(0));
+             why, LWS_PROTON_LISTEN_AGAIN_MS, times);
     loop_.log(LWS_PROTON_LOG_ERR, line);
 }
 
@@ -192,7 +192,7 @@ void Listener::accept_raw() noexcept {
     Lock lock(loop_.listen_mutex());
     if (life_ != Life::listening)
         return;
-    pn_raw_connection_t *raw = pn_raw_connection();
+    pn_raw_connection_t *raw = has_headroom(kRawHeadroom) ? pn_raw_connection() : nullptr;
     if (!raw) {
         // Proton would offer it again, at once and for ever.
         life_ = Life::ending;
@@ -210,7 +210,7 @@ void Listener::accept_raw() noexcept {
     if (refusing)
         loop_.lingering().refused();
     else if (!made)
-        loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a new connection, refused it");
+        loop_.report_no_memory("a new connection was refused");
 }
 
 Listener::Admission Listener::admit(RawConnection &connection) noexcept {

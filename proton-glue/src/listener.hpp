@@ -4,7 +4,7 @@
 #include "connection.hpp"
 #include "lws_proton_conn.h"
 #include "mutex.hpp"
-#include "timers.hpp"
+#include "seldom.hpp"
 
 #include <atomic>
 #include <netdb.h>
@@ -58,7 +58,6 @@ private:
     ~Listener();
 
     static const lws_proton_conn_ops kOps;
-    static constexpr int64_t kReportEvery = 1000 * kMs;  // µs
     static Listener *from(lws_proton_conn *c) noexcept { return static_cast<Listener *>(c); }
 
     enum class Admission { now, later, first_refused, refused };
@@ -87,8 +86,7 @@ private:
     std::atomic<int> holders_{1};
     std::atomic<Life> life_{Life::listening};  // changes under the loop's listen_mutex()
     bool no_memory_ = false;                   // why it ends; under listen_mutex()
-    std::atomic<int64_t> reported_at_{-kReportEvery};
-    std::atomic<unsigned> unreported_{0};
+    Seldom report_;
     Mutex waiting_mutex_{Rank::waiting};
     bool enabled_ LWS_PROTON_GUARDED_BY(waiting_mutex_) = false;  // lws accepts
     ConnectionList<&Connection::accept_links> waiting_ LWS_PROTON_GUARDED_BY(waiting_mutex_);

@@ -649,6 +649,15 @@ void Loop::listen_again(int64_t now) noexcept {
     }
 }
 
+void Loop::report_no_memory(const char *what) noexcept {
+    const unsigned times = no_memory_.due();
+    if (!times)
+        return;
+    char line[160];
+    snprintf(line, sizeof(line), "out of memory: %s (%u times since the last report)", what, times);
+    log(LWS_PROTON_LOG_ERR, line);
+}
+
 void Loop::count(int tsi) noexcept {
     pts_[tsi]->connections++;
 }

@@ -10,6 +10,7 @@
 #include "lookup.hpp"
 #include "lws_proton_host.h"
 #include "mutex.hpp"
+#include "seldom.hpp"
 #include "timers.hpp"
 
 #include <atomic>
@@ -144,6 +145,8 @@ public:
     }
     int64_t host_pending(lws_proton_conn &c) noexcept { return host_->pending(user_, &c); }
     void log(int level, const char *line) noexcept { log_(user_, level, line); }
+    // A line of what there was no memory for, once a second at most.
+    void report_no_memory(const char *what) noexcept;
 
     // The pt with the fewest connections.
     int idlest() const noexcept;
@@ -250,6 +253,7 @@ private:
     std::atomic<size_t> pts_cut_{0};
 
     Lingering lingering_{*this};
+    Seldom no_memory_;
     Mutex listen_mutex_{Rank::listening};
     Listener *to_listen_again_ LWS_PROTON_GUARDED_BY(listen_mutex_) = nullptr;
     std::atomic<int64_t> listen_again_at_{kNever};  // changes under listen_mutex_

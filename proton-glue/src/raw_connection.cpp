@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "raw_connection.hpp"
 
+#include "headroom.hpp"
 #include "listener.hpp"
 #include "loop.hpp"
 #include "lws_proton.h"
@@ -314,7 +315,7 @@ void RawConnection::give_rx() noexcept {
         if (rx_.acquired() && rx_.capacity() != size)
             rx_.release();
         if (!rx_.acquired() && !rx_.acquire(size)) {
-            loop_.log(LWS_PROTON_LOG_ERR, "out of memory for a read buffer, closing a connection");
+            loop_.report_no_memory("no read buffer, a connection was closed");
             close_raw();
             return;
         }
@@ -351,7 +352,7 @@ int RawConnection::connect(const sockaddr *sa, socklen_t len) noexcept {
         return -1;
     }
     snprintf(address, sizeof(address), "%s:%s", host, port);
-    pn_raw_connection_t *raw = pn_raw_connection();
+    pn_raw_connection_t *raw = has_headroom(kRawHeadroom) ? pn_raw_connection() : nullptr;
     if (!raw) {
         errno = ENOMEM;
         return -1;

@@ -14,9 +14,19 @@ using lws_proton::amqp::ProcessMemory;
 using lws_proton::amqp::Session;
 using lws_proton::amqp::Waker;
 
-struct lws_proton_amqp_waker_t {
-    std::shared_ptr<Waker> waker;
-};
+namespace {
+
+// What the application holds is the waker itself.
+lws_proton_amqp_waker_t *held(Waker &waker) noexcept {
+    waker.hold();
+    return reinterpret_cast<lws_proton_amqp_waker_t *>(&waker);
+}
+
+Waker *waker_of(lws_proton_amqp_waker_t *held) noexcept {
+    return reinterpret_cast<Waker *>(held);
+}
+
+}  // namespace
 
 int lws_proton_amqp_connect(const lws_proton_amqp_connect_t *how, pn_connection_t *connection,
                             pn_transport_t *transport) {
@@ -72,25 +82,26 @@ int lws_proton_amqp_is_websocket(pn_connection_t *connection) {
 
 const char *lws_proton_amqp_peer(pn_connection_t *connection) {
     const Session *session = Session::of(connection);
-    return session ? session->peer().c_str() : nullptr;
+    return session ? session->peer() : nullptr;
 }
 
 void lws_proton_amqp_wake(pn_connection_t *connection) {
     if (const Session *session = Session::of(connection))
-        session->waker()->wake();
+        session->waker().wake();
     else
         pn_connection_wake(connection);
 }
 
 lws_proton_amqp_waker_t *lws_proton_amqp_waker(pn_connection_t *connection) {
     const Session *session = Session::of(connection);
-    return session ? new (std::nothrow) lws_proton_amqp_waker_t{session->waker()} : nullptr;
+    return session ? held(session->waker()) : nullptr;
 }
 
 void lws_proton_amqp_waker_wake(lws_proton_amqp_waker_t *waker) {
-    waker->waker->wake();
+    waker_of(waker)->wake();
 }
 
 void lws_proton_amqp_waker_free(lws_proton_amqp_waker_t *waker) {
-    delete waker;
+    if (waker)
+        waker_of(waker)->drop();
 }

@@ -48,12 +48,6 @@ int adopt(lws *wsi, Session *&session) {
     return session->adopted(wsi);
 }
 
-void wake_stalled(lws *wsi) {
-    for (const auto &waker : Waker::take_stalled(lws_get_context(wsi), lws_wsi_tsi(wsi)))
-        if (Session *session = waker->session())
-            session->attend();
-}
-
 int serve(lws *wsi, Session *&session, lws_callback_reasons reason, void *in, size_t len) {
     if (!session)
         return 0;
@@ -148,7 +142,7 @@ int lws_proton_amqp_callback(lws *wsi, lws_callback_reasons reason, void *user, 
     }
 
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
-        wake_stalled(wsi);
+        Waker::serve_stalled(lws_get_context(wsi), lws_wsi_tsi(wsi));
         return 0;
 
     default:

@@ -39,24 +39,26 @@ private:
     bool entered_ = false;
 };
 
+struct Free {
+    void operator()(pn_connection_t *connection) const noexcept { pn_connection_free(connection); }
+    void operator()(pn_transport_t *transport) const noexcept { pn_transport_free(transport); }
+};
+
 }  // namespace
 
 int connect(const lws_proton_amqp_connect_t &how, pn_connection_t *connection,
             pn_transport_t *transport) {
+    std::unique_ptr<pn_connection_t, Free> own_connection(connection);
+    std::unique_ptr<pn_transport_t, Free> own_transport(transport);
     const char *protocol = how.protocol ? how.protocol : "amqp";
     lws_vhost *vhost = how.vhost ? how.vhost : lws_get_vhost_by_name(how.context, "default");
     const lws_protocols *entry = vhost ? lws_vhost_name_to_protocol(vhost, protocol) : nullptr;
     const bool ours = entry && entry->callback == lws_proton_amqp_callback;
     const std::optional<Url> url = parse_url(how.url);
-    if (!ours || !url) {
-        if (connection)
-            pn_connection_free(connection);
-        if (transport)
-            pn_transport_free(transport);
+    if (!ours || !url)
         return -1;
-    }
     auto session = std::make_unique<Session>(*static_cast<const lws_proton_amqp_t *>(entry->user));
-    if (!session->init(connection, transport))
+    if (!session->init(own_connection.release(), own_transport.release()))
         return -1;
     for (const lws_proton_amqp_header_t *h = how.headers; h && h->name; h++)
         session->add_header(h->name, h->value);

@@ -2,6 +2,7 @@
 #include "engine.hpp"
 
 #include "../../src/copy.hpp"
+#include "../../src/headroom.hpp"
 
 #include <proton/condition.h>
 #include <proton/connection.h>
@@ -25,6 +26,9 @@ void put(pn_collector_t *collector, T *object, pn_event_type_t type) noexcept {
 // and it is asked again for each that was sent.
 constexpr int64_t kLeastTickMs = 10;
 
+// More than Proton takes for a connection, its transport, and the first events of both.
+constexpr size_t kHeadroom = 96 * 1024;
+
 constexpr Ledger::Excess kNoMemory = {"amqp:resource-limit-exceeded", "out of memory"};
 
 }  // namespace
@@ -35,7 +39,13 @@ Engine::~Engine() {
 }
 
 bool Engine::init(pn_connection_t *connection, pn_transport_t *transport) noexcept {
-    return pn_connection_driver_init(&driver_, connection, transport) == 0;
+    if (has_headroom(kHeadroom))
+        return pn_connection_driver_init(&driver_, connection, transport) == 0;
+    if (connection)
+        pn_connection_free(connection);
+    if (transport)
+        pn_transport_free(transport);
+    return false;
 }
 
 bool Engine::dispatch() noexcept {

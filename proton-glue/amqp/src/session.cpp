@@ -52,13 +52,16 @@ uint8_t *scratch() noexcept {
 
 }  // namespace
 
-Session::Session(const lws_proton_amqp_t &amqp)
-    : engine_(amqp), waker_(std::make_shared<Waker>(*this)), amqp_(amqp) {
+Session::Session(const lws_proton_amqp_t &amqp) noexcept
+    : engine_(amqp), waker_(new (std::nothrow) Waker(*this)), amqp_(amqp) {
     open_.session = idle_.session = limit_.session = pause_.session = this;
 }
 
 Session::~Session() {
-    waker_->detach();
+    if (waker_) {
+        waker_->detach();
+        waker_->drop();
+    }
     // Somebody may hold a reference to the connection.
     if (pn_connection_t *connection = engine_.connection())
         pn_record_set(pn_connection_attachments(connection), kSession, nullptr);
@@ -70,7 +73,7 @@ Session::~Session() {
 
 bool Session::init(pn_connection_t *connection, pn_transport_t *transport) noexcept {
     // Its own is in what is held already.
-    if (!engine_.init(connection, transport) || !ProcessMemory::has_room_for(0))
+    if (!engine_.init(connection, transport) || !waker_ || !ProcessMemory::has_room_for(0))
         return false;
     pn_record_t *record = pn_connection_attachments(engine_.connection());
     pn_record_def(record, kSession, plain_pointer());
@@ -112,8 +115,8 @@ int Session::accept(lws *wsi) noexcept {
 
 int Session::established(lws *wsi) noexcept {
     wsi_ = wsi;
-    char address[64];
-    peer_ = lws_get_peer_simple(wsi, address, sizeof(address)) ? address : "";
+    if (!lws_get_peer_simple(wsi, peer_, sizeof(peer_)))
+        *peer_ = '\0';
     if (carrier_ == Carrier::websocket) {
         // It says whether it is there, and wants a power of two.
         static_assert(LWS_PROTON_AMQP_RX == 1 << 14);
@@ -212,11 +215,15 @@ int Session::writable() noexcept {
 // Proton's TCP says the same of connections that end early.
 void Session::peer_closes(const void *payload, size_t size) noexcept {
     const auto *in = static_cast<const uint8_t *>(payload);
-    end_ = "the peer closed the WebSocket";
-    if (size >= 2)
-        end_ += " with " + std::to_string(in[0] << 8 | in[1]);
-    if (size > 2)
-        end_ += ": " + std::string(reinterpret_cast<const char *>(in) + 2, size - 2);
+    const int code = size >= 2 ? in[0] << 8 | in[1] : 0;
+    constexpr const char *kClosed = "the peer closed the WebSocket";
+    if (size < 2)
+        snprintf(end_, sizeof(end_), "%s", kClosed);
+    else if (size == 2)
+        snprintf(end_, sizeof(end_), "%s with %d", kClosed, code);
+    else
+        snprintf(end_, sizeof(end_), "%s with %d: %.*s", kClosed, code,
+                 static_cast<int>(size - 2), reinterpret_cast<const char *>(in) + 2);
 }
 
 int Session::drain() noexcept {
@@ -240,8 +247,8 @@ void Session::unreached(const char *why) noexcept {
 }
 
 void Session::gone() noexcept {
-    if (!end_.empty() && !engine_.input_ended())
-        engine_.fail(kFramingError, end_.c_str());
+    if (*end_ && !engine_.input_ended())
+        engine_.fail(kFramingError, end_);
     wsi_ = nullptr;
     on(Event::gone);
 }

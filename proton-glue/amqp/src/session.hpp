@@ -21,7 +21,7 @@ namespace lws_proton::amqp {
 // What returns an int is lws's callback: -1 has lws close the carrier.
 class Session {
 public:
-    explicit Session(const lws_proton_amqp_t &amqp);
+    explicit Session(const lws_proton_amqp_t &amqp) noexcept;
     ~Session();
     Session(const Session &) = delete;
     Session &operator=(const Session &) = delete;
@@ -35,10 +35,10 @@ public:
     pn_transport_t *transport() const noexcept { return engine_.transport(); }
     lws *wsi() const noexcept { return wsi_; }
     bool is_websocket() const noexcept { return carrier_ == Carrier::websocket; }
-    const std::string &peer() const noexcept { return peer_; }
-    const std::shared_ptr<Waker> &waker() const noexcept { return waker_; }
+    const char *peer() const noexcept { return peer_; }
+    Waker &waker() const noexcept { return *waker_; }
 
-    // Of the request that it is to begin with.
+    // Of the request that it is to begin with. May throw std::bad_alloc.
     void add_header(const char *name, const char *value);
     // -1: there are too many.
     int append_headers(lws *wsi, unsigned char **at, unsigned char *end) noexcept;
@@ -96,14 +96,14 @@ private:
     void say_why() noexcept;
 
     Engine engine_;
-    const std::shared_ptr<Waker> waker_;
+    Waker *const waker_;  // null: out of memory, which init() says
     const lws_proton_amqp_t &amqp_;
     lws *wsi_ = nullptr;
     Timer open_{}, idle_{}, limit_{}, pause_{};
     std::vector<std::pair<std::string, std::string>> headers_;
     bool *ended_ = nullptr;
-    std::string peer_;
-    std::string end_;                   // how the peer closed the WebSocket, in words
+    char peer_[64] = "";
+    char end_[192] = "";                // how the peer closed the WebSocket, in words
     std::unique_ptr<uint8_t[]> piece_;  // what permessage-deflate reads on from
     size_t plenty_ = 0;                 // room in the tx window with which WRITE is sure to come
     int64_t taken_ = 0;                 // ms; when the peer last had room for more

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "waker.hpp"
 
+#include "session.hpp"
+
 #include <libwebsockets.h>
 #include <lws_proton.h>
 #include <lws_proton_host.h>
-
-#include <algorithm>
 
 namespace lws_proton::amqp {
 
 namespace {
 
-// Few are: those of peers that do not read.
+// Few are in it: those of peers that do not read. Its lock comes after a waker's.
 struct Queue {
     std::mutex mutex;
-    std::vector<std::shared_ptr<Waker>> wakers;
+    Waker::List wakers;
     std::atomic<size_t> count{0};
 };
 
@@ -24,6 +24,11 @@ Queue &queue() noexcept {
 }
 
 }  // namespace
+
+void Waker::drop() noexcept {
+    if (--holders_ == 0)
+        delete this;
+}
 
 void Waker::wake() noexcept {
     if (woken_.exchange(true))
@@ -40,10 +45,12 @@ void Waker::reach() noexcept {
     }
     if (!queued_) {
         queued_ = true;
+        hold();
         Queue &q = queue();
         std::lock_guard<std::mutex> lock(q.mutex);
-        q.wakers.push_back(shared_from_this());
-        q.count++;
+        q.wakers.push(*this);
+        list_ = &q.wakers;
+        q.count = q.wakers.size();
     }
     // Not lws_cancel_service_pt(): lws closes its end of the pipe before its connections. The loop
     // is there: it goes after them, and each detaches before, with the lock that is held here.
@@ -69,11 +76,20 @@ void Waker::detach() noexcept {
             return;
     }
     // There may be no more wakes of its context.
-    Queue &q = queue();
-    std::lock_guard<std::mutex> lock(q.mutex);
-    const auto self = [this](const std::shared_ptr<Waker> &waker) { return waker.get() == this; };
-    q.wakers.erase(std::remove_if(q.wakers.begin(), q.wakers.end(), self), q.wakers.end());
-    q.count = q.wakers.size();
+    leave_list();
+}
+
+void Waker::leave_list() noexcept {
+    {
+        Queue &q = queue();
+        std::lock_guard<std::mutex> lock(q.mutex);
+        if (!list_)
+            return;
+        list_->pull(*this);
+        list_ = nullptr;
+        q.count = q.wakers.size();
+    }
+    drop();
 }
 
 void Waker::stall(bool stalled) noexcept {
@@ -81,26 +97,44 @@ void Waker::stall(bool stalled) noexcept {
     stalled_ = stalled;
 }
 
-std::vector<std::shared_ptr<Waker>> Waker::take_stalled(lws_context *context, int tsi) noexcept {
-    std::vector<std::shared_ptr<Waker>> taken;
+void Waker::serve_stalled(lws_context *context, int tsi) noexcept {
     Queue &q = queue();
     if (!q.count)
-        return taken;
+        return;
+    List theirs;
     {
         std::lock_guard<std::mutex> lock(q.mutex);
-        const auto theirs = std::stable_partition(
-            q.wakers.begin(), q.wakers.end(), [&](const std::shared_ptr<Waker> &waker) {
-                return waker->context_ != context || waker->tsi_ != tsi;
-            });
-        taken.assign(std::make_move_iterator(theirs), std::make_move_iterator(q.wakers.end()));
-        q.wakers.erase(theirs, q.wakers.end());
+        for (Waker *waker = q.wakers.head(), *next; waker; waker = next) {
+            next = List::next(*waker);
+            if (waker->context_ != context || waker->tsi_ != tsi)
+                continue;
+            q.wakers.pull(*waker);
+            theirs.push(*waker);
+            waker->list_ = &theirs;
+        }
         q.count = q.wakers.size();
     }
-    for (const auto &waker : taken) {
-        std::lock_guard<std::mutex> lock(waker->mutex_);
-        waker->queued_ = false;
+    // One that attends may end others, which leave the list then.
+    for (;;) {
+        Waker *waker;
+        {
+            std::lock_guard<std::mutex> lock(q.mutex);
+            waker = theirs.take();
+            if (!waker)
+                return;
+            waker->list_ = nullptr;
+        }
+        Session *session;
+        {
+            std::lock_guard<std::mutex> lock(waker->mutex_);
+            // A wake from now on queues it again.
+            waker->queued_ = false;
+            session = waker->session_;
+        }
+        if (session)
+            session->attend();
+        waker->drop();
     }
-    return taken;
 }
 
 }  // namespace lws_proton::amqp

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "../../src/linked_list.hpp"
+
 #include <lws_proton_conn.h>
 
 #include <atomic>
-#include <memory>
 #include <mutex>
-#include <vector>
 
 struct lws;
 struct lws_context;
@@ -15,13 +15,20 @@ namespace lws_proton::amqp {
 
 class Session;
 
-// What wakes a session, held by it and by all who may wake it, for as long as they like.
+// What wakes a session, held by it and by all who may wake it, for as long as they like: the last
+// of them frees it.
 //
 // Its session notes where it can be reached, in its pt; everything else is for any thread. The lock
-// is held while the event library is told, which waits for nothing.
-class Waker : public std::enable_shared_from_this<Waker> {
+// is held while the event library is told, which waits for nothing. A wake allocates nothing.
+class Waker {
 public:
+    // Held by the session.
     explicit Waker(Session &session) noexcept : session_(&session) {}
+    Waker(const Waker &) = delete;
+    Waker &operator=(const Waker &) = delete;
+
+    void hold() noexcept { holders_++; }
+    void drop() noexcept;
 
     void wake() noexcept;
 
@@ -33,14 +40,20 @@ public:
     bool woken() const noexcept { return woken_; }
     bool take() noexcept { return woken_ && woken_.exchange(false); }
 
-    // Of a pt: the sessions that were woken the longer way.
-    static std::vector<std::shared_ptr<Waker>> take_stalled(lws_context *context, int tsi) noexcept;
-    Session *session() const noexcept { return session_; }
+    // In this pt: has the sessions attend that were woken the longer way.
+    static void serve_stalled(lws_context *context, int tsi) noexcept;
+
+    Links<Waker> links;
+    using List = LinkedList<Waker, &Waker::links>;
 
 private:
+    ~Waker() = default;
+
     void reach() noexcept;
+    void leave_list() noexcept;
 
     Session *session_;  // null: it has ended
+    std::atomic<unsigned> holders_{1};
     std::atomic<bool> woken_{false};
     std::mutex mutex_;
     lws_context *context_ = nullptr;
@@ -48,8 +61,9 @@ private:
     lws_proton_conn *pipe_ = nullptr;  // of its pt
     int tsi_ = 0;
     bool stalled_ = false;
-    bool shared_ = false;  // the connection has other streams: WRITE is not this one's
-    bool queued_ = false;
+    bool shared_ = false;   // the connection has other streams: WRITE is not this one's
+    bool queued_ = false;   // its session will attend; the list holds it
+    List *list_ = nullptr;  // that it is in; under the queue's lock
 };
 
 }  // namespace lws_proton::amqp
