@@ -387,9 +387,10 @@ lws_proton_loop_stats(lws_proton_loop_t *loop);
  *	-1	close it now (with lws_close_reason(), if it was called)
  *
  * The reason is beyond LWS_CALLBACK_USER, and no member of lws's enum: switch
- * ((int)reason).  Protocols that do not know it return 0.
+ * ((int)reason).  It is the largest value that the enum can have in C++.  Protocols
+ * that do not know it return 0.
  */
-#define LWS_PROTON_CALLBACK_DRAIN	21313
+#define LWS_PROTON_CALLBACK_DRAIN	1023
 
 /*
  * Begins to end all connections of the loop, which are cut after `ms`.  It does not
