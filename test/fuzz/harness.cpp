@@ -75,6 +75,8 @@ void finding(const char *what) {
     abort();
 }
 
+size_t piece = ECHO_PIECE;
+
 lws_context *context() {
     static lws_context *const made = [] {
         // Lines are formatted all the same, and go nowhere.
@@ -86,7 +88,7 @@ lws_context *context() {
         info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
         info.options = LWS_SERVER_OPTION_PROTON | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
                        LWS_SERVER_OPTION_VALIDATE_UTF8 | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
-        info.pt_serv_buf_size = ECHO_PIECE;
+        info.pt_serv_buf_size = static_cast<unsigned>(piece);
         return lws_create_context(&info);
     }();
     expect(made, "no context");

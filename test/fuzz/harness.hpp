@@ -23,6 +23,9 @@ inline void expect(bool good, const char *what) {
         finding(what);
 }
 
+// What lws reads at a time, in bytes, if it is set before the context is made.
+extern size_t piece;
+
 // The process's context; made at the first call.
 lws_context *context();
 lws_proton_loop_t *loop();
