@@ -18,7 +18,8 @@
 
 /*
  * Set it before there are connections: the largest message, in bytes.  Of a session
- * twice as much can wait to be passed on, and as much to be sent.
+ * twice as much can wait to be passed on, and as much to be sent; of a connection
+ * four times as much as that can wait to be sent.  Each may be a message more.
  */
 extern size_t echo_nodes_message_most;
 

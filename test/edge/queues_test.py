@@ -4,10 +4,9 @@
 import json
 import struct
 import urllib.request
-from pathlib import Path
 
 import amqp_frames as amqp
-from edge import KIB, MIB, Peer, Server, memory, security, until
+from edge import KIB, MIB, Peer, Server, memory, processor_seconds_of_threads, security, until
 
 PORTS = ("--amqp-port", "0", "--http-port", "0")
 QUEUE_KIB = 256 * KIB
@@ -18,12 +17,6 @@ def numbers(broker, name="q"):
     with urllib.request.urlopen(f"http://localhost:{broker.port}/queues") as answer:
         told = json.load(answer)
     return next((queue for queue in told["queues"] if queue["name"] == name), None)
-
-
-def processor_seconds(pid):
-    """Of all its threads, to the nanosecond."""
-    return sum(int((task / "schedstat").read_text().split()[0])
-               for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
 
 
 class Sender:
@@ -168,10 +161,10 @@ def tiny_messages_are_counted_as_what_they_take():
 
 
 def time_of(broker, action, done):
-    begun = processor_seconds(broker.pid)
+    begun = processor_seconds_of_threads(broker.pid)
     action()
     until(done, "the messages again")
-    return processor_seconds(broker.pid) - begun
+    return processor_seconds_of_threads(broker.pid) - begun
 
 
 def released_messages_take_time_in_proportion():
