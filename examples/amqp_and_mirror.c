@@ -38,7 +38,7 @@
 #error "define MIRROR_PAGE_DIR as the directory that holds lws's test.html"
 #endif
 
-enum { AMQP_PORT, HTTP_PORT, THREADS, OPEN_SECONDS, IDLE_SECONDS };
+enum { AMQP_PORT, HTTP_PORT, THREADS, MEMORY_MIB, OPEN_SECONDS, IDLE_SECONDS };
 
 static struct option_row options[] = {
 	[AMQP_PORT] = { "port", "serve AMQP on port N, 0 picks a free one",
@@ -46,6 +46,8 @@ static struct option_row options[] = {
 	[HTTP_PORT] = { "http-port", "serve HTTP on port N, 0 picks a free one",
 			0, MAX_PORT, .value = 7681 },
 	[THREADS] = { "threads", "threads that serve both", 1, LWS_MAX_SMP, .value = 1 },
+	[MEMORY_MIB] = { "memory-mib", "what all AMQP peers may have it hold, in MiB",
+			 1, MEMORY_MIB_MOST, .value = MEMORY_MIB_DEFAULT },
 	[OPEN_SECONDS] = { "open-seconds", "close a peer that has not opened AMQP after "
 			   "N seconds", 1, 3600, .value = 10 },
 	[IDLE_SECONDS] = { "idle-seconds", "close one that is silent for N seconds then",
@@ -102,6 +104,7 @@ main(int argc, char **argv)
 
 	info.port		= (int)options[HTTP_PORT].value;
 	serving.threads		= (int)options[THREADS].value;
+	limit_memory(options[MEMORY_MIB].value);
 	set_deadlines(&info, &amqp, options[OPEN_SECONDS].value,
 		      options[IDLE_SECONDS].value);
 

@@ -45,6 +45,7 @@ struct options {
 	long			open_ms;
 	long			idle_ms;
 	long			max_frame;
+	long			memory_mib;
 };
 
 static struct options options = {
@@ -53,6 +54,7 @@ static struct options options = {
 	.open_ms		= LWS_PROTON_AMQP_OPEN_MS,
 	.idle_ms		= LWS_PROTON_AMQP_IDLE_MS,
 	.max_frame		= LWS_PROTON_AMQP_MAX_FRAME,
+	.memory_mib		= MEMORY_MIB_DEFAULT,
 };
 
 static int
@@ -114,12 +116,14 @@ usage(FILE *to)
 		"  --open-ms N       time for a peer to open AMQP (default %d)\n"
 		"  --idle-ms N       idle time-out, 0 is none (default %d)\n"
 		"  --max-frame N     largest frame, in bytes (default %d)\n"
+		"  --memory-mib N    what all peers may have it hold, in MiB (default %ld)\n"
 		"  --tls-cert FILE   serve wss:// with this certificate chain (PEM),\n"
 		"  --tls-key FILE    and its private key\n"
 		GUARD_USAGE
 		"  --help            print this and exit\n",
 		DEFAULT_PORT, LWS_MAX_SMP, LWS_PROTON_AMQP_OPEN_MS,
-		LWS_PROTON_AMQP_IDLE_MS, LWS_PROTON_AMQP_MAX_FRAME);
+		LWS_PROTON_AMQP_IDLE_MS, LWS_PROTON_AMQP_MAX_FRAME,
+		MEMORY_MIB_DEFAULT);
 }
 
 /* -1: go on; otherwise the exit code */
@@ -133,6 +137,7 @@ parse_options(int argc, char **argv)
 		{ "open-ms",	required_argument,	NULL, 'o' },
 		{ "idle-ms",	required_argument,	NULL, 'i' },
 		{ "max-frame",	required_argument,	NULL, 'f' },
+		{ "memory-mib",	required_argument,	NULL, 'm' },
 		{ "tls-cert",	required_argument,	NULL, 'c' },
 		{ "tls-key",	required_argument,	NULL, 'k' },
 		{ "origin",	required_argument,	NULL, 'O' },
@@ -151,6 +156,7 @@ parse_options(int argc, char **argv)
 		{ 'o', "open-ms", 1, MOST_MS, &options.open_ms },
 		{ 'i', "idle-ms", 0, MOST_MS, &options.idle_ms },
 		{ 'f', "max-frame", 512, LONGEST_MESSAGE, &options.max_frame },
+		{ 'm', "memory-mib", 1, MEMORY_MIB_MOST, &options.memory_mib },
 	};
 	size_t i;
 	int n;
@@ -231,6 +237,7 @@ main(int argc, char **argv)
 	amqp.idle_ms		= options.idle_ms ? (uint32_t)options.idle_ms :
 						    LWS_PROTON_AMQP_NEVER;
 	echo_nodes_message_most	= LONGEST_MESSAGE;
+	limit_memory(options.memory_mib);
 
 	if (start_own_proactor(&info) ||
 	    start_amqp(&info, protocols, NULL, options.amqp_port)) {

@@ -44,12 +44,14 @@
 /* those that are not HTTP's, and the listener */
 #define MOST_PEERS		1000
 
-enum { PORT, THREADS, TIMEOUT_SECS };
+enum { PORT, THREADS, MEMORY_MIB, TIMEOUT_SECS };
 
 static struct option_row options[] = {
 	[PORT] = { "port", "listen on port N, 0 picks a free one",
 		   0, MAX_PORT, .value = 7684 },
 	[THREADS] = { "threads", "threads that serve all", 1, LWS_MAX_SMP, .value = 1 },
+	[MEMORY_MIB] = { "memory-mib", "what all AMQP peers may have it hold, in MiB",
+			 1, MEMORY_MIB_MOST, .value = MEMORY_MIB_DEFAULT },
 	[TIMEOUT_SECS] = { "timeout-secs", "close a peer that is silent for N "
 			   "seconds at first", 1, 3600, .value = 10 },
 };
@@ -459,6 +461,7 @@ main(int argc, char **argv)
 	/* lws has another for a request that has begun */
 	info.timeout_secs_ah_idle = info.timeout_secs;
 	amqp.open_ms		= (uint32_t)options[TIMEOUT_SECS].value * 1000;
+	limit_memory(options[MEMORY_MIB].value);
 	serving.own_event	= own_event;
 	serving.stop_own	= stop_own;
 

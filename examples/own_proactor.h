@@ -11,11 +11,23 @@
 
 #include <lws_proton_amqp.h>
 
+#define MIB			(1024 * 1024)
+/* --memory-mib: of all AMQP connections, as lws_proton_amqp.h counts it */
+#define MEMORY_MIB_MOST		MIB
+#define MEMORY_MIB_DEFAULT	((long)(LWS_PROTON_AMQP_MEMORY / MIB))
+
 static struct own {
 	struct lws_vhost	*vhost;		/* of HTTP */
 	struct lws_vhost	*amqp_vhost;
 	sigset_t		signals;
 } own;
+
+/* beyond it those that come are refused; before there are any */
+static void
+limit_memory(long mib)
+{
+	lws_proton_amqp_set_memory_limit((size_t)mib * MIB);
+}
 
 /*
  * Makes lws's context and its vhost for HTTP.  0; or -1, and a line.  Then either

@@ -37,7 +37,7 @@
 #define MOST_CONNECTIONS	10000
 
 enum { AMQP_PORT, HTTP_PORT, THREADS, MESSAGE_KIB, QUEUE_KIB, QUEUES,
-       OPEN_SECONDS, IDLE_SECONDS, TLS_CERT, TLS_KEY };
+       MEMORY_MIB, OPEN_SECONDS, IDLE_SECONDS, TLS_CERT, TLS_KEY };
 
 static const char *tls_cert, *tls_key;
 
@@ -52,6 +52,8 @@ static struct option_row options[] = {
 	[QUEUE_KIB] = { "queue-kib", "what a queue holds at most, in KiB",
 			2, KIB * KIB, .value = 32 * KIB },
 	[QUEUES] = { "queues", "queues at most", 1, 1000, .value = 100 },
+	[MEMORY_MIB] = { "memory-mib", "what all AMQP peers may have it hold, in MiB",
+			 1, MEMORY_MIB_MOST, .value = MEMORY_MIB_DEFAULT },
 	[OPEN_SECONDS] = { "open-seconds", "close a peer that has not opened AMQP after "
 			   "N seconds", 1, 3600, .value = 10 },
 	[IDLE_SECONDS] = { "idle-seconds", "close one that is silent for N seconds then",
@@ -136,6 +138,8 @@ main(int argc, char **argv)
 	queue_limits.queues	 = (size_t)options[QUEUES].value;
 	queue_limits.connections = MOST_CONNECTIONS;
 	queue_limits.credit	 = 100;
+
+	limit_memory(options[MEMORY_MIB].value);
 
 	info.port		= (int)options[HTTP_PORT].value;
 	info.count_threads	= (unsigned int)options[THREADS].value;

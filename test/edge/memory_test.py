@@ -11,6 +11,7 @@ from pathlib import Path
 import amqp_frames as amqp
 from edge import KIB, MIB, Peer, Server, WebSocketPeer, memory, security, until
 from honest import Honest
+from programs import PROGRAMS
 
 HEADER = (Path(__file__).resolve().parents[2] / "proton-glue/include/lws_proton_amqp.h").read_text()
 
@@ -201,6 +202,49 @@ class Memory(unittest.TestCase):
     def test_what_a_peer_makes_with_sasl_is_bounded(self):
         initial = amqp.frame(0, amqp.SASL_INIT, amqp.Symbol("ANONYMOUS"), b"r" * 15 * KIB, sasl=True)
         self.check(*BROKER, "sends SASL frames", times(amqp.SASL_HEADER + initial), opens=False)
+
+
+class Budget(unittest.TestCase):
+    """--memory-mib, for all peers together."""
+
+    @staticmethod
+    def enter(server):
+        """None: it was refused."""
+        peer = Peer(server.amqp_port)
+        try:
+            return peer.open_amqp()
+        except (AssertionError, ConnectionError):
+            peer.close()
+            return None
+
+    def check(self, program):
+        most = MIB // macro("CONNECTION")
+        peers = []
+        with program.start("--memory-mib", 1) as server, Honest(server.amqp_port) as honest:
+            until(lambda: honest.messages, "the honest client's first message")
+            while peer := self.enter(server):
+                peers.append(peer)
+                self.assertLess(len(peers), most, program.name)
+            self.assertGreater(len(peers), most // 2, program.name)
+            if program.amqp_over_websocket:
+                with WebSocketPeer(server.port) as websocket:
+                    self.assertEqual(websocket.status, 503)
+            # Those that are there go on, and one that leaves makes room.
+            at = honest.messages
+            until(lambda: honest.messages > at + 20, "the honest client to go on")
+            peers.pop().close()
+            until(lambda: peers.append(self.enter(server)) or peers[-1], "another to be let in")
+            for peer in filter(None, peers):
+                peer.close()
+        return len(peers), honest.messages
+
+    def test_beyond_it_new_connections_are_refused(self):
+        for program in PROGRAMS:
+            count, messages = self.check(program)
+            security(f"more peers than there is memory for ({program.name})",
+                     f"--memory-mib, {macro('CONNECTION') // KIB} KiB a peer, and what it makes",
+                     "over WebSocket 503, over TCP the end",
+                     f"{count} peers for 1 MiB; {messages} honest messages of one that was there")
 
 
 if __name__ == "__main__":
