@@ -44,6 +44,11 @@ start_own_proactor(struct lws_context_creation_info *info)
 
 	prepare_to_start();
 	info->foreign_loops = own_proactor();
+	if (!serving.proactor) {
+		fprintf(stderr, PROGRAM ": cannot make a proactor: out of memory\n");
+		return -1;
+	}
+
 	serving.context = lws_create_context(info);
 	if (serving.context)
 		own.vhost = lws_create_vhost(serving.context, info);
