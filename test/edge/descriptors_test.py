@@ -76,7 +76,7 @@ class Descriptors(unittest.TestCase):
                 until(lambda: descriptors(server.pid) <= idle, "end of the shortage")
                 until(lambda: self.serves(server.port), "service")
                 sizes.append(heap.bytes())
-            until(lambda: heap.bytes() < sizes[rounds // 4] + 32 * KIB, "memory to be given back")
+            until(lambda: heap.bytes() < sizes[rounds // 4] + 96 * KIB, "memory to be given back")
             lines = server.log().count(LISTENING)
         self.assertLess(lines, 60)
         security("connections that were refused for want of a descriptor",

@@ -14,6 +14,8 @@ enum : uint8_t {
     kSmallUint = 0x52,
     kBoolean = 0x56,
     kUint = 0x70,
+    kSymbol8 = 0xa3,
+    kSymbol32 = 0xb3,
 };
 
 uint32_t be32(const uint8_t *at) noexcept {
@@ -99,6 +101,13 @@ Fields::Bool Fields::take_bool() noexcept {
     default:
         return {whole_ || at_ < end_ ? Known::absent : Known::no, false};
     }
+}
+
+bool Fields::begins_with_symbol() const noexcept {
+    Fields next = *this;
+    next.skip();
+    const bool there = next.at_ < next.end_ || next.whole_;
+    return there && (constructor() == kSymbol8 || constructor() == kSymbol32);
 }
 
 }  // namespace lws_proton::amqp

@@ -31,6 +31,8 @@ public:
     Uint take_uint() noexcept;
     Bool take_bool() noexcept;
     void skip(int fields = 1) noexcept;
+    // Whether the next one is certainly a symbol, and all of it is there.
+    bool begins_with_symbol() const noexcept;
     // Of the next one; 0: it is not there, or not known.
     uint8_t constructor() const noexcept { return at_ < end_ ? *at_ : 0; }
 

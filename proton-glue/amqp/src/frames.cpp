@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kFrameHeader = 8;  // size, offset of the body in words, type, channel
 constexpr size_t kSizeField = 4;
 constexpr uint32_t kProtocol = 0x414d5150;  // "AMQP", in the place of a size
+constexpr uint8_t kSaslProtocol = 3;
+constexpr uint8_t kSaslFrame = 1;
 
 // Constructors of AMQP 1.0, 1.6.
 enum : uint8_t {
@@ -97,11 +99,13 @@ void Frames::look() noexcept {
     const uint8_t *body = head_.data() + std::min(offset, held_), *known = head_.data() + held_;
     fields_ = Fields();
     code_ = heartbeat;
+    if (be32(head_.data()) == kProtocol)
+        in_sasl_ = head_[4] == kSaslProtocol;
     if (size_ == kFrameHeader || offset == size_)
         return;  // or a protocol header
     code_ = other;
-    if (head_[5])
-        return;  // SASL
+    if (head_[5] > kSaslFrame)
+        return;
     code_ = unreadable;
     const uint8_t *list = body;
     if (known - body > ptrdiff_t{kSmallDescriptor} && body[0] == kDescribed &&
@@ -116,6 +120,9 @@ void Frames::look() noexcept {
     } else {
         return;
     }
+    // Proton has none of SASL's in a frame of AMQP's, nor the other way round.
+    if ((code_ >= sasl_mechanisms) != (head_[5] == kSaslFrame))
+        code_ = other;
     const bool is_short = *list == kList8;
     const uint8_t *fields = list + (is_short ? kList8Head : kList32Head);
     if (!is_short && *list != kList32)
@@ -133,7 +140,9 @@ void Frames::look() noexcept {
 
 void Frames::check() noexcept {
     const auto channel = static_cast<uint16_t>(head_[6] << 8 | head_[7]);
-    refused_ = nullptr;
+    refused_ = size_ > kFrameHeader && head_[5] == kSaslFrame ? check_sasl() : nullptr;
+    if (refused_)
+        return;
     switch (code_) {
     case transfer:
         if (!unfinished_.transfer(channel, fields_))
@@ -154,6 +163,29 @@ void Frames::check() noexcept {
         break;
     default:
         break;
+    }
+}
+
+// Proton 0.37 takes SASL's frames also when SASL is over, keeps a mechanism anew each time, and does
+// not look whether there is one.
+const char *Frames::check_sasl() noexcept {
+    if (!in_sasl_)
+        return "a frame of SASL where there is no SASL";
+    if (code_ < sasl_mechanisms || code_ > sasl_outcome)
+        return nullptr;
+    const auto seen = static_cast<uint8_t>(1 << (code_ - sasl_mechanisms));
+    const bool again = sasl_seen_ & seen;
+    sasl_seen_ |= seen;
+    switch (code_) {
+    case sasl_init:
+        if (!fields_.begins_with_symbol())
+            return "no mechanism of SASL";
+        [[fallthrough]];
+    case sasl_mechanisms:
+    case sasl_outcome:
+        return again ? "SASL for the second time" : nullptr;
+    default:
+        return nullptr;
     }
 }
 

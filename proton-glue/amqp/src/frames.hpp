@@ -16,7 +16,7 @@ namespace lws_proton::amqp {
 // A protocol header it takes for a frame. What Proton would refuse it leaves to Proton.
 class Frames {
 public:
-    // A performative, by its descriptor (AMQP 1.0, 2.7).
+    // A performative, by its descriptor (AMQP 1.0, 2.7 and 5.3).
     enum Code : uint8_t {
         begin = 0x11,
         attach = 0x12,
@@ -25,6 +25,9 @@ public:
         disposition = 0x15,
         detach = 0x16,
         end = 0x17,
+        sasl_mechanisms = 0x40,
+        sasl_init = 0x41,
+        sasl_outcome = 0x44,
         // Of ours: a frame without one, or none of AMQP; one that is not where others have it.
         heartbeat = 0xfe,
         other = 0xff,
@@ -62,6 +65,7 @@ private:
     void whole() noexcept;
     void look() noexcept;
     void check() noexcept;
+    const char *check_sasl() noexcept;
     bool quiet() const noexcept;
 
     std::array<uint8_t, kHead> head_{};
@@ -73,6 +77,8 @@ private:
     uint64_t transfers_ = 0;
     const char *refused_ = nullptr;
     uint8_t code_ = heartbeat;
+    bool in_sasl_ = false;  // between SASL's header and AMQP's
+    uint8_t sasl_seen_ = 0;  // a bit for each SASL performative
     bool whole_head_ = false;
     bool continued_ = false;  // the last piece begins within a frame
     bool ended_ = false;      // ... and ends with a frame that is not quiet
