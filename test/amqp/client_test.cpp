@@ -93,6 +93,79 @@ void messages_of_every_size_arrive_once_and_in_order() {
     }
 }
 
+// As many messages as there are, as far as there is credit.
+void send(pn_link_t *link, const std::vector<std::string> &messages, size_t &sent) {
+    for (; pn_link_credit(link) > 0 && sent < messages.size(); sent++) {
+        pn_delivery(link, pn_dtag(reinterpret_cast<const char *>(&sent), sizeof(sent)));
+        pn_link_send(link, messages[sent].data(), messages[sent].size());
+        pn_link_advance(link);
+    }
+}
+
+// Neither waits for the other for ever, and what is held is what there is credit for.
+void two_that_flood_each_other_go_on() {
+    constexpr size_t kMessages = 500, kSize = 20000;
+    for (const Variant &variant : kVariants) {
+        Scene scene(variant);
+        scene.client.keep_events = scene.server.keep_events = false;
+        scene.client.close = false;
+        scene.client.messages.clear();
+        for (size_t i = 0; i < kMessages; i++)
+            scene.client.messages.push_back(numbered_stream::text(static_cast<int>(i), kSize));
+        std::vector<std::string> back;
+        size_t sent = 0, most = 0;
+        scene.server.on = [&](pn_event_t *event) {
+            pn_link_t *link = pn_event_link(event);
+            most = std::max(most, lws_proton_amqp_memory());
+            switch (pn_event_type(event)) {
+            case PN_SESSION_REMOTE_OPEN:
+                pn_session_open(pn_event_session(event));
+                pn_link_open(pn_sender(pn_event_session(event), "back"));
+                break;
+            case PN_LINK_FLOW:
+                if (pn_link_is_sender(link))
+                    send(link, scene.client.messages, sent);
+                break;
+            case PN_DELIVERY:
+                if (pn_link_is_sender(link))
+                    pn_delivery_settle(pn_event_delivery(event));
+                break;
+            default:
+                break;
+            }
+        };
+        scene.client.on = [&](pn_event_t *event) {
+            pn_link_t *link = pn_event_link(event);
+            if (!link || pn_link_is_sender(link))
+                return;
+            if (pn_event_type(event) == PN_LINK_REMOTE_OPEN) {
+                pn_link_open(link);
+                pn_link_flow(link, scene.server.credit);
+            }
+            pn_delivery_t *delivery = pn_event_delivery(event);
+            if (pn_event_type(event) != PN_DELIVERY || pn_delivery_partial(delivery))
+                return;
+            std::string bytes(pn_delivery_pending(delivery), '\0');
+            pn_link_recv(link, bytes.data(), bytes.size());
+            back.push_back(std::move(bytes));
+            pn_delivery_update(delivery, PN_ACCEPTED);
+            pn_delivery_settle(delivery);
+            pn_link_flow(link, 1);
+        };
+        scene.connect();
+        scene.cable.run_until("all messages", [&] {
+            return back.size() == kMessages && scene.server.messages.size() == kMessages;
+        });
+        CHECK(back == scene.client.messages);
+        CHECK(scene.server.messages == scene.client.messages);
+        CHECK_EQ(scene.client.condition + scene.server.condition, "");
+        CHECK_LE(most, 4 * static_cast<size_t>(scene.server.credit) * kSize);
+        pn_connection_close(scene.client.connection);
+        lws_proton_amqp_wake(scene.client.connection);
+        scene.run_to_end();
+    }
+}
+
 void one_byte_at_a_time_is_the_same() {
     for (const Variant &variant : kVariants) {
         Scene scene(variant);
@@ -347,6 +420,7 @@ void sasl_is_protons_own() {
 int main() {
     const CMUnitTest tests[] = {
         E2E_TEST(messages_of_every_size_arrive_once_and_in_order),
+        E2E_TEST(two_that_flood_each_other_go_on),
         E2E_TEST(one_byte_at_a_time_is_the_same),
         E2E_TEST(the_request_is_as_it_was_asked_for),
         E2E_TEST(the_connection_may_be_the_applications),

@@ -9,6 +9,7 @@ import ssl
 import struct
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,26 @@ def memory(pid):
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * KIB
     raise AssertionError("no RssAnon")
+
+
+class Watch:
+    """The most memory of a process, while it is watched."""
+
+    def __init__(self, pid):
+        self.pid, self.most, self._ended = pid, memory(pid), threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self):
+        while not self._ended.wait(0.02):
+            self.most = max(self.most, memory(self.pid))
 
 
 class LiveHeap:
@@ -106,15 +127,15 @@ class AtOnce(unittest.TestCase):
 class Peer:
     """A TCP connection that sends the bytes it is told to, and reads only when it is told to."""
 
-    def __init__(self, port, receive_buffer=None, source=None):
-        self.socket = socket.socket()
+    def __init__(self, port, receive_buffer=None, source=None, host="127.0.0.1"):
+        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if source:
             self.socket.bind((source, 0))
         self.socket.settimeout(PATIENCE_S)
         try:
-            self.socket.connect(("127.0.0.1", int(port)))
+            self.socket.connect((host, int(port)))
         except OSError:
             self.socket.close()
             raise

@@ -3,13 +3,12 @@
 
 import re
 import struct
-import threading
 import time
 import unittest
 from pathlib import Path
 
 import amqp_frames as amqp
-from edge import KIB, MIB, Peer, Server, WebSocketPeer, memory, security, until
+from edge import KIB, MIB, Peer, Server, Watch, WebSocketPeer, memory, security, until
 from honest import Honest
 from programs import PROGRAMS
 
@@ -128,26 +127,6 @@ ATTACKS = {
 
 def tiny_transfer(handle, tag=b"t"):
     return amqp.frame(0, amqp.TRANSFER, handle, None, tag, 0, False, payload=b"\0Sw@")
-
-
-class Watch:
-    """The most memory of a process, while it is watched."""
-
-    def __init__(self, pid):
-        self.pid, self.most, self._ended = pid, memory(pid), threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self):
-        while not self._ended.wait(0.02):
-            self.most = max(self.most, memory(self.pid))
 
 
 class Memory(unittest.TestCase):

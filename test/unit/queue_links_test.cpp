@@ -29,6 +29,7 @@ namespace {
 constexpr int kSession = 250;  // links in one: Proton looks for a free handle among all of them
 
 std::set<pn_connection_t *> woken;
+size_t wakes = 0;  // calls
 
 // What one connection has here is more than a peer may have.
 lws_proton_amqp_t unlimited(void (*handle)(void *, pn_event_t *))
@@ -60,6 +61,7 @@ public:
 
     pn_connection_t *broker() { return broker_.connection(); }
     pn_connection_t *peer() { return peer_.connection(); }
+    pn_session_t *session() { return session_; }
 
     void add_links(size_t count, const char *name, bool receivers, int credit)
     {
@@ -144,6 +146,7 @@ public:
             queue_put(place_, m);
         return m;
     }
+    bool take() { return queue_take(place_); }
     bool consume()
     {
         message *m = queue_take(place_);
@@ -303,6 +306,60 @@ void a_connection_has_as_many_unsettled_as_a_queue_may()
     }
 }
 
+// However many wait, and however much there is for them.
+void a_call_wakes_so_many_connections_and_no_more()
+{
+    constexpr size_t kPlaces = 200;
+    Place sender("q", QUEUE_PUTS);
+    auto greedy = std::make_unique<Place>("q", QUEUE_TAKES);
+    for (size_t i = 0; i < kPlaces; i++)
+        CHECK(sender.put() && greedy->take());
+    std::vector<std::unique_ptr<Place>> waiting;
+    for (size_t i = 0; i < kPlaces; i++) {
+        waiting.push_back(std::make_unique<Place>("q", QUEUE_TAKES));
+        CHECK(!waiting.back()->consume());
+    }
+    wakes = 0;
+    CHECK(sender.put());
+    CHECK(wakes && wakes <= QUEUE_WAKES);
+    wakes = 0;
+    greedy.reset();
+    CHECK(wakes && wakes <= QUEUE_WAKES);
+    // Each that was woken and takes one has the next one woken.
+    size_t consumed = 0, most = 0;
+    for (auto &place : waiting) {
+        wakes = 0;
+        consumed += place->consume();
+        most = std::max(most, wakes);
+    }
+    CHECK_EQ(consumed, kPlaces);
+    // It takes, and settles.
+    CHECK_LE(most, size_t{2 * QUEUE_WAKES});
+}
+
+// What its links have taken is another's.
+void the_end_of_a_session_costs_as_much_as_it_has_links()
+{
+    constexpr size_t kEach = 4;
+    Place sender("q", QUEUE_PUTS);
+    Connection connection;
+    connection.add_links(kSession, "q", true, kEach);
+    for (size_t i = 0; i < kSession * kEach; i++)
+        CHECK(sender.put());
+    while (connection.serve_wake())
+        connection.exchange();
+    CHECK_EQ(numbers_of("q").unsettled, kSession * kEach);
+    Place receiver("q", QUEUE_TAKES);
+    CHECK(!receiver.consume());
+    wakes = 0;
+    pn_session_close(connection.session());
+    connection.exchange();
+    CHECK(wakes && wakes <= size_t{QUEUE_WAKES} * kSession);
+    CHECK_EQ(numbers_of("q").unsettled, 0u);
+    for (size_t i = 0; i < kSession * kEach; i++)
+        CHECK(receiver.consume());
+}
+
 int set_up(void **)
 {
     queue_limits.message = 64 * 1024;
@@ -324,6 +381,7 @@ int tear_down(void **)
 extern "C" void lws_proton_amqp_wake(pn_connection_t *connection)
 {
     woken.insert(connection);
+    wakes++;
 }
 
 #define LINKS_TEST(name) {#name, e2e::run_body<name>, set_up, tear_down, nullptr}
@@ -334,6 +392,8 @@ int main()
         LINKS_TEST(a_turn_is_so_many_messages_and_no_more),
         LINKS_TEST(senders_that_wait_are_served_in_turns),
         LINKS_TEST(a_long_message_goes_to_proton_in_pieces),
+        LINKS_TEST(a_call_wakes_so_many_connections_and_no_more),
+        LINKS_TEST(the_end_of_a_session_costs_as_much_as_it_has_links),
         LINKS_TEST(a_connection_has_as_many_unsettled_as_a_queue_may),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

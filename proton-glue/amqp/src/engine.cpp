@@ -8,6 +8,7 @@
 #include <proton/connection.h>
 #include <proton/event.h>
 #include <proton/object.h>
+#include <proton/session.h>
 #include <proton/transport.h>
 
 #include <algorithm>
@@ -28,6 +29,10 @@ constexpr int64_t kLeastTickMs = 10;
 
 // More than Proton takes for a connection, its transport, and the first events of both.
 constexpr size_t kHeadroom = 96 * 1024;
+
+// Events of what the peer sends, in one turn: Proton and an application take some ten milliseconds
+// for them. A frame of 40 bytes may be about as many deliveries as there are.
+constexpr size_t kTurn = 8 * 1024;
 
 constexpr Ledger::Excess kNoMemory = {"amqp:resource-limit-exceeded", "out of memory"};
 
@@ -53,6 +58,7 @@ bool Engine::dispatch() noexcept {
     while (pn_event_t *event = pn_connection_driver_next_event(&driver_)) {
         handle_(context_, event);
         ledger_.handled(event);
+        handled_++;
         any = true;
     }
     return any;
@@ -72,7 +78,7 @@ void Engine::receive(const void *bytes, size_t size) noexcept {
 }
 
 bool Engine::resume() noexcept {
-    if (!stopped() || !drained_)
+    if (!stopped() || tired_ || !drained_)
         return false;
     drained_ = false;
     const size_t taken = feed(backlog_.data(), backlog_.size());
@@ -83,10 +89,20 @@ bool Engine::resume() noexcept {
     return taken;
 }
 
+void Engine::rest() noexcept {
+    handled_ = 0;
+    // Nothing of the output is waited for.
+    drained_ |= tired_;
+    tired_ = false;
+}
+
 // How much of it Proton has: the rest has to wait, or is not wanted any more.
 size_t Engine::feed(const char *bytes, size_t size) noexcept {
     size_t taken = 0;
     while (taken < size) {
+        tired_ = handled_ > kTurn;
+        if (tired_)
+            break;
         if (!piece_)
             piece_ = frames_.piece(bytes + taken, size - taken);
         if (!has_room() || !give(bytes + taken, piece_))
@@ -125,6 +141,11 @@ bool Engine::has_room() noexcept {
         end_for({kFramingError, why});
         return false;
     }
+    // Proton would take a session of the peer's for the one that is answered.
+    if (frames_.answers() && !pn_session_head(driver_.connection, PN_REMOTE_UNINIT)) {
+        end_for({kFramingError, "an answer to no begin"});
+        return false;
+    }
     // If it ended in the midst of a frame, Proton would not tell the peer why.
     if (frames_.is_more())
         return true;
@@ -146,9 +167,17 @@ bool Engine::has_room() noexcept {
 void Engine::end_for(const Ledger::Excess &excess) noexcept {
     fail(excess.name, excess.description);
     end_of_input();
+    // Proton has the beginning of the frame, waits for the rest, and tells the peer nothing.
+    if (frames_.is_continued())
+        close(excess.name, excess.description);
 }
 
 void Engine::end_of_input() noexcept {
+    // What came before may be the peer's close.
+    if (tired_) {
+        rest();
+        resume();
+    }
     if (input_ended())
         return;
     // Without it Proton has nobody to tell.

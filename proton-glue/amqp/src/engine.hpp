@@ -48,6 +48,10 @@ public:
     bool stopped() const noexcept { return !backlog_.empty(); }
     // Goes on with it, if there was output since. False: nothing has come of it.
     bool resume() noexcept;
+    // Some was put by because the turn has taken long enough, for the next one, which begins with
+    // rest().
+    bool tired() const noexcept { return tired_; }
+    void rest() noexcept;
     size_t held() const noexcept { return ledger_.held(); }
     // How many the peer may begin.
     uint32_t sessions() const noexcept { return ledger_.sessions(); }
@@ -95,7 +99,9 @@ private:
     size_t piece_ = 0;  // of it, bytes that Proton is to have before it is asked again
     Backlog backlog_;
     bool drained_ = false;  // there was output since it was stopped
-    size_t unsent_ = 0;     // of what the driver has made
+    size_t handled_ = 0;    // events, in this turn
+    bool tired_ = false;
+    size_t unsent_ = 0;  // of what the driver has made
     // Of the last tick.
     int64_t ticked_ = 0, due_ = 0;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "fields.hpp"
 
+#include "encoding.hpp"
+
 namespace lws_proton::amqp {
 
 namespace {
@@ -8,11 +10,13 @@ namespace {
 // Constructors of AMQP 1.0, 1.6.
 enum : uint8_t {
     kDescribed = 0x00,
+    kNull = 0x40,
     kTrue = 0x41,
     kFalse = 0x42,
     kUint0 = 0x43,
     kSmallUint = 0x52,
     kBoolean = 0x56,
+    kUshort = 0x60,
     kUint = 0x70,
     kSymbol8 = 0xa3,
     kSymbol32 = 0xb3,
@@ -30,42 +34,56 @@ void Fields::lose() noexcept {
     whole_ = false;
 }
 
+// Proton takes the descriptor, and what is described, for plain values.
 void Fields::skip(int fields) noexcept {
-    for (int values = fields; values > 0 && at_ < end_; values--) {
-        const uint8_t constructor = *at_++;
-        size_t width = 0;
-        switch (constructor >> 4) {
-        case 0x0:
-            if (constructor != kDescribed)
-                return lose();
-            values += 2;
-            continue;
-        case 0x4:
-            break;
-        case 0x5:
-        case 0x6:
-        case 0x7:
-        case 0x8:
-        case 0x9:
-            width = size_t{1} << ((constructor >> 4) - 5);
-            break;
-        case 0xa:
-        case 0xc:
-        case 0xe:
-            width = left() < 1 ? 1 : size_t{1} + *at_;
-            break;
-        case 0xb:
-        case 0xd:
-        case 0xf:
-            width = left() < 4 ? 4 : size_t{4} + be32(at_);
-            break;
-        default:
-            return lose();
+    for (; fields > 0 && at_ < end_; fields--) {
+        if (*at_ == kDescribed) {
+            at_++;
+            skip_plain();
         }
-        if (width > left())
-            return lose();
-        at_ += width;
+        skip_plain();
     }
+}
+
+void Fields::skip_plain() noexcept {
+    if (at_ >= end_)
+        return lose();
+    const uint8_t constructor = *at_++;
+    size_t width = 0;
+    switch (constructor >> 4) {
+    case 0x4:
+        break;
+    case 0x5:
+    case 0x6:
+    case 0x7:
+    case 0x8:
+    case 0x9:
+        width = size_t{1} << ((constructor >> 4) - 5);
+        break;
+    case 0xa:
+    case 0xc:
+    case 0xe:
+        width = left() < 1 ? 1 : size_t{1} + *at_;
+        break;
+    case 0xb:
+    case 0xd:
+    case 0xf:
+        width = left() < 4 ? 4 : size_t{4} + be32(at_);
+        break;
+    default:
+        return lose();
+    }
+    if (width > left())
+        return lose();
+    at_ += width;
+}
+
+bool Fields::has_value() const noexcept {
+    return at_ < end_ && *at_ != kNull;
+}
+
+bool Fields::is_well_formed() const noexcept {
+    return end_of_value(at_, end_);
 }
 
 Fields::Uint Fields::take_uint() noexcept {
@@ -84,6 +102,16 @@ Fields::Uint Fields::take_uint() noexcept {
     default:
         return {whole_ || at_ < end_ ? Known::absent : Known::no, 0};
     }
+}
+
+Fields::Uint Fields::take_ushort() noexcept {
+    const uint8_t *value = at_ + 1;
+    const bool is_one = at_ < end_ && *at_ == kUshort;
+    const bool known = at_ < end_ || whole_;
+    skip();
+    if (is_one && at_ == value + 2)
+        return {Known::yes, uint32_t{value[0]} << 8 | value[1]};
+    return {is_one || !known ? Known::no : Known::absent, 0};
 }
 
 Fields::Bool Fields::take_bool() noexcept {

@@ -29,16 +29,22 @@ public:
 
     // The next one, and on to the one behind it.
     Uint take_uint() noexcept;
+    Uint take_ushort() noexcept;
     Bool take_bool() noexcept;
     void skip(int fields = 1) noexcept;
     // Whether the next one is certainly a symbol, and all of it is there.
     bool begins_with_symbol() const noexcept;
+    // The next one is there, and not null.
+    bool has_value() const noexcept;
+    // ... and is a value as AMQP encodes it.
+    bool is_well_formed() const noexcept;
     // Of the next one; 0: it is not there, or not known.
     uint8_t constructor() const noexcept { return at_ < end_ ? *at_ : 0; }
 
 private:
     size_t left() const noexcept { return static_cast<size_t>(end_ - at_); }
     void lose() noexcept;
+    void skip_plain() noexcept;
 
     const uint8_t *at_ = nullptr, *end_ = nullptr;
     bool whole_ = true;

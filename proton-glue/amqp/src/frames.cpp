@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "frames.hpp"
 
+#include "encoding.hpp"
+
+#include <lws_proton_amqp.h>
+
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace lws_proton::amqp {
 
@@ -17,7 +22,6 @@ constexpr uint8_t kSaslFrame = 1;
 // Constructors of AMQP 1.0, 1.6.
 enum : uint8_t {
     kDescribed = 0x00,
-    kNull = 0x40,
     kSmallUlong = 0x53,
     kUshort = 0x60,
     kUlong = 0x80,
@@ -35,21 +39,33 @@ uint32_t be32(const uint8_t *at) noexcept {
 }  // namespace
 
 size_t Frames::piece(const char *bytes, size_t size) noexcept {
+    const auto *from = reinterpret_cast<const uint8_t *>(bytes);
     size_t at = 0;
     ended_ = false;
     continued_ = left_;
     while (at < size) {
-        if (!left_)
-            start(bytes + at, size - at);
+        if (!left_) {
+            held_ = size_ = 0;
+            if (size - at >= kSizeField)
+                set_size(from + at);
+            // As a rule all of it is there, and it need not be put together.
+            if (size_ && size_ <= size - at) {
+                whole(from + at, size_);
+                at += size_;
+                if (ended_)
+                    break;
+                continue;
+            }
+            left_ = size_ ? size_ : kSizeField;
+        }
         const size_t n = std::min(size - at, left_);
-        if (held_ < kHead && !whole_head_)
-            keep(bytes + at, n);
+        hold(from + at, n);
         at += n;
         left_ -= n;
         if (left_)
             break;
         if (!size_) {
-            set_size();
+            set_size(head_.data());
             left_ = size_ - kSizeField;
             continue;
         }
@@ -60,115 +76,145 @@ size_t Frames::piece(const char *bytes, size_t size) noexcept {
     return at;
 }
 
-// As a rule all of its head is there, and it need not be put together.
-void Frames::start(const char *bytes, size_t size) noexcept {
-    held_ = size_ = 0;
-    left_ = kSizeField;
-    whole_head_ = size >= kHead;
-    if (!whole_head_)
+void Frames::hold(const uint8_t *bytes, size_t size) noexcept {
+    const size_t before = size_ ? size_ - left_ : held_;
+    if (before == held_) {
+        const size_t kept = std::min(size, kHead - held_);
+        memcpy(head_.data() + held_, bytes, kept);
+        held_ += kept;
+    }
+    if (size_ <= kHead || size_ > LWS_PROTON_AMQP_MAX_FRAME)
         return;
-    memcpy(head_.data(), bytes, kHead);
-    set_size();
-    held_ = std::min(size_, kHead);
-    left_ = size_;
+    look(head_.data(), held_);
+    if (code_ == transfer)
+        return;
+    try {
+        // Before its size was known it was not kept here.
+        if (all_.size() < before && before <= held_)
+            all_.assign(head_.data(), head_.data() + before);
+        if (all_.size() == before)
+            all_.insert(all_.end(), bytes, bytes + size);
+    } catch (const std::bad_alloc &) {
+    }
 }
 
-void Frames::keep(const char *bytes, size_t size) noexcept {
-    const size_t kept = std::min(size, kHead - held_);
-    memcpy(head_.data() + held_, bytes, kept);
-    held_ += kept;
-}
-
-void Frames::set_size() noexcept {
-    const uint32_t told = be32(head_.data());
+void Frames::set_size(const uint8_t *frame) noexcept {
+    const uint32_t told = be32(frame);
     // Proton refuses a shorter one.
     size_ = told == kProtocol ? kFrameHeader : std::max<size_t>(told, kFrameHeader);
 }
 
 void Frames::whole() noexcept {
-    look();
+    if (all_.size() == size_)
+        whole(all_.data(), size_);
+    else
+        whole(head_.data(), held_);
+    all_ = {};
+}
+
+void Frames::whole(const uint8_t *frame, size_t known) noexcept {
+    const uint8_t *const body = look(frame, known);
+    if (be32(frame) == kProtocol)
+        in_sasl_ = frame[4] == kSaslProtocol;
     if (code_ == transfer)
         transfers_++;
-    check();
+    refused_ = fault(frame, known, body);
     ended_ = !quiet();
 }
 
-// What Proton would find: a code, and fields.
-void Frames::look() noexcept {
-    const size_t offset = size_t{4} * head_[4];
-    const uint8_t *body = head_.data() + std::min(offset, held_), *known = head_.data() + held_;
+// What Proton would find: a code, and fields. Returns the performative.
+const uint8_t *Frames::look(const uint8_t *frame, size_t known) noexcept {
+    const uint8_t *const end = frame + known;
     fields_ = Fields();
+    code_ = unreadable;
+    if (known < kFrameHeader)
+        return end;
+    const size_t offset = size_t{4} * frame[4];
+    const uint8_t *const body = frame + std::min(offset, known);
     code_ = heartbeat;
-    if (be32(head_.data()) == kProtocol)
-        in_sasl_ = head_[4] == kSaslProtocol;
     if (size_ == kFrameHeader || offset == size_)
-        return;  // or a protocol header
+        return body;  // or a protocol header
     code_ = other;
-    if (head_[5] > kSaslFrame)
-        return;
+    if (frame[5] > kSaslFrame)
+        return body;
     code_ = unreadable;
     const uint8_t *list = body;
-    if (known - body > ptrdiff_t{kSmallDescriptor} && body[0] == kDescribed &&
+    if (end - body > ptrdiff_t{kSmallDescriptor} && body[0] == kDescribed &&
         body[1] == kSmallUlong) {
         list += kSmallDescriptor;
         code_ = list[-1];
-    } else if (known - body > ptrdiff_t{kDescriptor} && body[0] == kDescribed &&
-               body[1] == kUlong) {
+    } else if (end - body > ptrdiff_t{kDescriptor} && body[0] == kDescribed && body[1] == kUlong) {
         list += kDescriptor;
         code_ = std::all_of(body + 2, list - 1, [](uint8_t b) { return !b; }) ? list[-1]
                                                                               : uint8_t{other};
     } else {
-        return;
+        return body;
     }
     // Proton has none of SASL's in a frame of AMQP's, nor the other way round.
-    if ((code_ >= sasl_mechanisms) != (head_[5] == kSaslFrame))
+    if ((code_ >= sasl_mechanisms) != (frame[5] == kSaslFrame))
         code_ = other;
     const bool is_short = *list == kList8;
     const uint8_t *fields = list + (is_short ? kList8Head : kList32Head);
     if (!is_short && *list != kList32)
-        return;
-    if (fields > known) {
-        code_ = held_ < size_ ? uint8_t{unreadable} : code_;
-        return;
+        return body;
+    if (fields > end) {
+        code_ = known < size_ ? uint8_t{unreadable} : code_;
+        return body;
     }
     // Proton goes by the size of the list, and so has no more than that, nor than the frame.
     const size_t counted = is_short ? size_t{list[1]} + 2 : size_t{be32(list + 1)} + 5;
-    const size_t there = static_cast<size_t>(known - list);
+    const size_t there = static_cast<size_t>(end - list);
     fields_ = Fields(fields, std::max(fields, list + std::min(counted, there)),
-                     counted <= there || held_ == size_);
+                     counted <= there || known == size_);
+    return body;
 }
 
-void Frames::check() noexcept {
-    const auto channel = static_cast<uint16_t>(head_[6] << 8 | head_[7]);
-    refused_ = size_ > kFrameHeader && head_[5] == kSaslFrame ? check_sasl() : nullptr;
-    if (refused_)
-        return;
+const char *Frames::fault(const uint8_t *frame, size_t known, const uint8_t *body) noexcept {
+    const auto channel = static_cast<uint16_t>(frame[6] << 8 | frame[7]);
+    if (size_ > kFrameHeader && frame[5] == kSaslFrame)
+        if (const char *why = fault_of_sasl())
+            return why;
     switch (code_) {
+    case heartbeat:
+    case other:
+    case flow:
+        return nullptr;
     case transfer:
-        if (!unfinished_.transfer(channel, fields_))
-            refused_ = "a delivery without a delivery-id";
-        break;
-    case attach:
-        unfinished_.attach(channel, fields_);
-        break;
-    case detach:
-        unfinished_.detach(channel, fields_);
-        break;
-    case begin:
-    case end:
-        unfinished_.session(channel);
-        break;
+        return endpoints_.transfer(channel, fields_);
     case unreadable:
-        refused_ = "a frame without a performative";
-        break;
+        return "a frame without a performative";
     default:
         break;
     }
+    if (known < size_)
+        return "a frame that is too long";
+    if (!end_of_value(body, frame + size_))
+        return "a frame that is not well-formed";
+    switch (code_) {
+    case open:
+        return endpoints_.open();
+    case begin:
+        answers_ = fields_.constructor() == kUshort;
+        return endpoints_.begin(channel, fields_);
+    case attach:
+        return endpoints_.attach(channel, fields_);
+    case disposition:
+        set_range();
+        return nullptr;
+    case detach:
+        endpoints_.detach(channel, fields_);
+        return nullptr;
+    case end:
+        endpoints_.end(channel);
+        return nullptr;
+    default:
+        return nullptr;
+    }
 }
 
-// Proton 0.37 takes SASL's frames also when SASL is over, keeps a mechanism anew each time, and does
-// not look whether there is one.
-const char *Frames::check_sasl() noexcept {
+// Proton 0.37 takes SASL's frames also when SASL is over, keeps a mechanism anew each time, and
+// does not look whether there is one.
+const char *Frames::fault_of_sasl() noexcept {
     if (!in_sasl_)
         return "a frame of SASL where there is no SASL";
     if (code_ < sasl_mechanisms || code_ > sasl_outcome)
@@ -198,28 +244,18 @@ bool Frames::quiet() const noexcept {
     case flow:
         return true;
     case disposition:
-        return size_ <= kPlainDisposition;
+        return range_ == 1 && size_ <= kPlainDisposition;
     default:
         return false;
     }
 }
 
-bool Frames::may_begin() const noexcept {
-    // Answers have the channel that they answer.
-    return ends_with(begin) && fields_.constructor() != kUshort;
-}
-
-uint64_t Frames::range() const noexcept {
+void Frames::set_range() noexcept {
     Fields fields = fields_;
     fields.skip();  // the role
-    const Fields::Uint first = fields.take_uint();
-    if (first.known == Fields::Known::no)
-        return UINT64_MAX;
-    const bool is_one = fields.constructor() == kNull;
+    const uint32_t first = fields.take_uint().value;
     const Fields::Uint last = fields.take_uint();
-    return last.known == Fields::Known::yes ? uint64_t{last.value - first.value} + 1
-           : is_one                         ? 1
-                                            : UINT64_MAX;
+    range_ = last.known == Fields::Known::yes ? uint64_t{last.value - first} + 1 : 1;
 }
 
 }  // namespace lws_proton::amqp

@@ -54,7 +54,8 @@ uint8_t *scratch() noexcept {
 
 Session::Session(const lws_proton_amqp_t &amqp) noexcept
     : engine_(amqp), waker_(new (std::nothrow) Waker(*this)), amqp_(amqp) {
-    open_.session = idle_.session = limit_.session = pause_.session = this;
+    for (Timer *timer : {&open_, &idle_, &limit_, &pause_, &turn_})
+        timer->session = this;
 }
 
 Session::~Session() {
@@ -65,7 +66,7 @@ Session::~Session() {
     // Somebody may hold a reference to the connection.
     if (pn_connection_t *connection = engine_.connection())
         pn_record_set(pn_connection_attachments(connection), kSession, nullptr);
-    for (Timer *timer : {&open_, &idle_, &limit_, &pause_})
+    for (Timer *timer : {&open_, &idle_, &limit_, &pause_, &turn_})
         cancel(*timer);
     if (ended_)
         *ended_ = true;
@@ -170,6 +171,8 @@ int Session::receive(const void *bytes, size_t size, bool binary) noexcept {
     }
     if (state_ == State::closing)
         return 0;
+    if (!engine_.tired())
+        engine_.rest();
     engine_.receive(bytes, size);
     unanswered_ += size;
     unread_ += size;
@@ -297,6 +300,9 @@ void Session::pump() noexcept {
         on(Event::half_ended);
     if (next)
         schedule(idle_, next);
+    // Not at once: Proton has its time-out come before what others have sent.
+    if (engine_.tired())
+        schedule(turn_, now_ms() + 1);
     if (open_.due && is_peer_open())
         cancel(open_);
     if (engine_.output().size || state_ == State::closing || piece_)
@@ -342,7 +348,7 @@ int Session::verdict() noexcept {
     if (state_ != State::closing)
         return 0;
     // From here on lws has its own time-outs.
-    for (Timer *timer : {&open_, &idle_, &limit_, &pause_})
+    for (Timer *timer : {&open_, &idle_, &limit_, &pause_, &turn_})
         cancel(*timer);
     if (carrier_ == Carrier::websocket)
         say_why();
@@ -397,6 +403,13 @@ void Session::await_open() noexcept {
         schedule(open_, now_ms() + ms);
 }
 
+void Session::go_on() noexcept {
+    engine_.rest();
+    pump();
+    if (!reads_too_little())
+        read(true);
+}
+
 bool Session::reads_too_little() const noexcept {
     return unread_ > LWS_PROTON_AMQP_UNREAD || engine_.stopped();
 }
@@ -423,6 +436,8 @@ void Session::expired(const Timer &timer) noexcept {
         pump();
     else if (&timer == &pause_)
         read(!reads_too_little());
+    else if (&timer == &turn_)
+        go_on();
     else if (now_ms() < end)
         schedule(limit_, end);  // slow, but it reads
     else

@@ -84,6 +84,7 @@ private:
     bool is_peer_open() const noexcept;
     bool reads_too_little() const noexcept;
     void too_late() noexcept;
+    void go_on() noexcept;
     int arrive() noexcept;
 
     void on(Event event) noexcept;
@@ -99,7 +100,7 @@ private:
     Waker *const waker_;  // null: out of memory, which init() says
     const lws_proton_amqp_t &amqp_;
     lws *wsi_ = nullptr;
-    Timer open_{}, idle_{}, limit_{}, pause_{};
+    Timer open_{}, idle_{}, limit_{}, pause_{}, turn_{};
     std::vector<std::pair<std::string, std::string>> headers_;
     bool *ended_ = nullptr;
     char peer_[64] = "";
