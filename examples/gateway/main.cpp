@@ -46,8 +46,11 @@ constexpr const char *kBrokers = "brokers";
 std::string url(lws_context *context, const char *scheme, const std::string &host,
                 const char *vhost) {
     const int port = lws_get_vhost_listen_port(lws_get_vhost_by_name(context, vhost));
-    return std::string(scheme) + "://" + (host == "127.0.0.1" ? "localhost" : host) + ":" +
-           std::to_string(port) + "/";
+    // A literal of IPv6 has colons of its own.
+    const std::string name = host == "127.0.0.1"                   ? "localhost"
+                             : host.find(':') != std::string::npos ? "[" + host + "]"
+                                                                   : host;
+    return std::string(scheme) + "://" + name + ":" + std::to_string(port) + "/";
 }
 
 // The vhost of the connections to brokers, which are no client's.

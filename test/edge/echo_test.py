@@ -5,7 +5,7 @@ import select
 import unittest
 
 import amqp_frames as amqp
-from edge import KIB, MIB, Peer, Server, memory, processor_seconds_of_threads, security
+from edge import KIB, MIB, PATIENCE_S, Peer, Server, memory, processor_seconds_of_threads, security
 from memory_test import STATED, Watch
 
 PORTS = ("--port", "0")
@@ -23,7 +23,7 @@ def pair(channel, sender, receiver, node):
 class Links(unittest.TestCase):
     LINKS = (250, 500, 1000)
     FLOWS = 200
-    ROUNDS = 6
+    ROUNDS = 12
 
     def time_of(self, count, node):
         """Of events of so many links, whose nodes are node(n)."""
@@ -77,12 +77,12 @@ class Unread(unittest.TestCase):
         return b"".join(amqp.transfer(channel, 0, n, PIECE, more=i + 1 < pieces)
                         for n in range(self.MESSAGES) for i in range(pieces))
 
-    def send_and_read(self, peer, sessions):
+    def send_and_read(self, peer, sessions, patience=1):
         """True: all of it. It reads, too: whoever reads nothing is not read for long."""
         for c in range(sessions):
             data = memoryview(self.messages(c))
             while data:
-                readable, writable, _ = select.select([peer.socket], [peer.socket], [], 1)
+                readable, writable, _ = select.select([peer.socket], [peer.socket], [], patience)
                 if not readable and not writable:
                     return False
                 try:
@@ -112,7 +112,7 @@ class Unread(unittest.TestCase):
         sessions = 7
         with Server("lws-proton-amqp-echo", ports=PORTS) as server:
             with self.begin(server, sessions) as peer:
-                self.assertTrue(self.send_and_read(peer, sessions))
+                self.assertTrue(self.send_and_read(peer, sessions, PATIENCE_S))
                 # The one that came last was not passed on: the others have filled the connection.
                 peer.received = b""
                 for c in range(sessions):

@@ -428,16 +428,31 @@ class Addresses(unittest.TestCase):
                     idle[-1].sendall(b"GET / HTTP")
                 for one in idle:
                     one.close()
-                until(lambda: self.may_connect(server), "connection after those that were closed", 8)
+                until(lambda: self.may_connect(server, source="127.0.0.2"),
+                      "connection after those that were closed", 8)
             for one in honest:
                 one.close()
         security("too many connections from one address", "--max-per-address",
                  "the end of the connection (HTTP/2: 429)", "5 of 20, and 5 of another address")
 
+    def test_an_address_of_ipv6_has_as_many(self):
+        # Proton's listener on :: has none of IPv4's.
+        for bind in ("::1", "::"):
+            with Broker() as broker, gateway(broker, "--max-per-address", "5", "--bind", bind,
+                                             "--host", "*") as server:
+                clients = [Client(server, host="::1") for _ in range(5)]
+                self.assertEqual([client.status for client in clients], [101] * 5, bind)
+                self.assertFalse(self.may_connect(server, host="::1"), bind)
+                clients.pop().close()
+                until(lambda: self.may_connect(server, host="::1"),
+                      "connection after another's end", 8)
+                for client in clients:
+                    client.close()
+
     @staticmethod
-    def may_connect(server):
+    def may_connect(server, **where):
         try:
-            with Client(server, source="127.0.0.2") as client:
+            with Client(server, **where) as client:
                 return client.status == 101
         except ConnectionError:
             return False

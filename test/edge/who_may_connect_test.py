@@ -209,6 +209,20 @@ class WhoMayConnect(unittest.TestCase):
                  "Host names this machine, or is named by --host", "421 and words",
                  f"{tried} requests to {len(PROGRAMS)} programs")
 
+    def test_a_listener_on_loopback_of_ipv6_is_one_on_loopback(self):
+        with start(PROGRAMS[0], "--bind", "::1") as server:
+            def status(host, origin):
+                with WebSocketPeer(server.port, upgrade=False, host="::1") as peer:
+                    return peer.upgrade("amqp", [f"Origin: {origin}"], host)
+            here = f"[::1]:{server.port}"
+            for host, origin, expected in [(here, f"http://{here}", 101),
+                                           (here, "http://evil.example", 403),
+                                           (here, f"http://[::2]:{server.port}", 403),
+                                           (here, f"http://[::ffff:127.0.0.1]:{server.port}", 403),
+                                           ("evil.example", "http://evil.example", 421),
+                                           ("[::ffff:192.0.2.1]", "null", 421)]:
+                self.assertEqual(status(host, origin), expected, (host, origin))
+
     def test_hosts_that_are_named_are_answered(self):
         for program in PROGRAMS:
             if not program.options:

@@ -58,7 +58,8 @@ class Server:
             self._fail("is not ready")
         line = self._child.stdout.readline().decode()
         match = re.fullmatch(
-            r"ready: ((\w+)://localhost:(\d+)/)(?: (?:amqp|http)://localhost:(\d+)/?)?\n", line)
+            r"ready: ((\w+)://(?:localhost|[\d.]+|\[[\da-f:]+\]):(\d+)/)"
+            r"(?: (?:amqp|http)://localhost:(\d+)/?)?\n", line)
         if not match:
             self._fail(f"said '{line}'")
         self.url, self.scheme, port, self.amqp_port = match.groups()
