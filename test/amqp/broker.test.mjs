@@ -83,8 +83,9 @@ for (const way of ['ws', 'tcp'])
       const into = receiving(receiver, 'q', count, { credit: first, size });
       into.stop();
       await until(async () => {
-        const { bytes, messages } = await numbersOf(broker, 'q') ?? {};
-        assert.ok(!(bytes > most), `${bytes} bytes`);
+        const { bytes, messages, unsettled } = await numbersOf(broker, 'q') ?? {};
+        // What Proton keeps for those that are unsettled comes on top.
+        assert.ok(!(bytes > most + (unsettled ? most / 2 : 0)), `${bytes} bytes`);
         return bytes + largest + KIB > most && out.accepted === first + messages &&
           (size > 1000 || out.sender.credit === 0);
       });

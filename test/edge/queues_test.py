@@ -167,37 +167,39 @@ def time_of(broker, action, done):
     return processor_seconds_of_threads(broker.pid) - begun
 
 
+def times_of_released(count):
+    with Server("broker", "--queue-kib", QUEUE_KIB, "--message-kib", 64, ports=PORTS) as broker:
+        sender = Sender(broker)
+        sender.send(count)
+        until(lambda: (numbers(broker) or {"messages": 0})["messages"] == count, "all to be queued")
+        receiver = Receiver(broker)
+        assert receiver.take(count) == count
+        # They come again, since it has credit: all of that is in the time.
+        releases = time_of(broker, lambda: (receiver.settle(amqp.RELEASED), receiver.take(2 * count)),
+                           lambda: receiver.taken == 2 * count)
+        ends = time_of(broker, lambda: receiver.peer.send(amqp.detach(0, 0)),
+                       lambda: numbers(broker)["messages"] == count)
+        receiver.peer.close()
+        sender.peer.close()
+    return releases, ends
+
+
 def released_messages_take_time_in_proportion():
     amounts = [20_000, 40_000, 80_000]
-    times = {"releases": [], "ends": []}
-    for count in amounts:
-        best = {}
-        for _ in range(2):
-            with Server("broker", "--queue-kib", QUEUE_KIB, "--message-kib", 64, ports=PORTS) as broker:
-                sender = Sender(broker)
-                sender.send(count)
-                until(lambda: (numbers(broker) or {"messages": 0})["messages"] == count,
-                      "all to be queued")
-                receiver = Receiver(broker)
-                assert receiver.take(count) == count
-                # They come again, since it has credit: all of that is in the time.
-                spent = time_of(broker, lambda: (receiver.settle(amqp.RELEASED), receiver.take(2 * count)),
-                                lambda: receiver.taken == 2 * count)
-                best["releases"] = min(spent, best.get("releases", spent))
-                spent = time_of(broker, lambda: receiver.peer.send(amqp.detach(0, 0)),
-                                lambda: numbers(broker)["messages"] == count)
-                best["ends"] = min(spent, best.get("ends", spent))
-                receiver.peer.close()
-                sender.peer.close()
-        for what, spent in best.items():
-            times[what].append(spent)
-    for what, spent in times.items():
+    best = [(float("inf"), float("inf"))] * len(amounts)
+    # Other work on the machine makes a time longer, and none shorter: the best of some.
+    for _ in range(10):
+        best = [tuple(map(min, least, times_of_released(count))) for least, count in zip(best, amounts)]
+        releases, ends = zip(*best)
+        in_proportion = [all(more < 2.4 * less for less, more in zip(spent, spent[1:]))
+                         for spent in (releases, ends)]
+        if all(in_proportion):
+            break
+    for what, spent, holds in zip(("takes messages, and releases them", "takes messages, and ends its link"),
+                                  (releases, ends), in_proportion):
         figures = ", ".join(f"{count}: {1000 * s:.0f} ms" for count, s in zip(amounts, spent))
-        print(f"{what}: {figures}", flush=True)
-        for less, more in zip(spent, spent[1:]):
-            assert more < 2.4 * less, f"{what}: {figures}"
-        security("takes messages, and releases them" if what == "releases" else
-                 "takes messages, and ends its link", "O(log n) each", "them again", figures)
+        assert holds, f"{what}: {figures}"
+        security(what, "O(log n) each", "them again", figures)
 
 
 if __name__ == "__main__":
