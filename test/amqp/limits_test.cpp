@@ -600,6 +600,34 @@ void what_is_held_is_given_back() {
     CHECK_EQ(lws_proton_amqp_memory(), before);
 }
 
+std::string attach_with_map(uint16_t channel, uint8_t handle, size_t values) {
+    const std::string nulls(values, '\x40');
+    const std::string map = "\xd1" + number(nulls.size() + 4) + number(values) + nulls;
+    const std::string fields = "\xa1\1"s + static_cast<char>('a' + handle) + "\x52"s +
+                               static_cast<char>(handle) + "\x42\x40\x40\x40\x40\x40\x40\x43" +
+                               "\x40\x40\x40" + map;
+    return frame(channel, "\0\x53\x12"s + long_list(fields, 14));
+}
+
+// Long before there is a census.
+void what_a_peer_has_made_counts_for_the_process_at_once_and_no_longer() {
+    constexpr uint8_t kLinks = 8;
+    constexpr size_t kValues = 10000, kValue = 72;
+    Scene scene;
+    scene.say(begin(0));
+    const size_t before = lws_proton_amqp_memory();
+    for (uint8_t handle = 0; handle < kLinks; handle++)
+        scene.say(attach_with_map(0, handle, kValues));
+    CHECK_EQ(scene.application.condition, "");
+    CHECK_EQ(scene.application.links, size_t{kLinks});
+    CHECK_GE(lws_proton_amqp_memory(), before + kLinks * kValues * kValue);
+    for (uint8_t handle = 0; handle < kLinks; handle++)
+        scene.say(detach(0, handle));
+    scene.say(begin(1));
+    CHECK_EQ(scene.application.condition, "");
+    CHECK_LE(lws_proton_amqp_memory(), before + 128 * 1024);
+}
+
 }  // namespace
 
 int main() {
@@ -626,6 +654,7 @@ int main() {
         E2E_TEST(a_slow_peer_gets_all_and_is_not_cut),
         E2E_TEST(without_memory_for_more_a_connection_is_refused_and_others_go_on),
         E2E_TEST(what_is_held_is_given_back),
+        E2E_TEST(what_a_peer_has_made_counts_for_the_process_at_once_and_no_longer),
     };
     return cmocka_run_group_tests_name("amqp_limits", tests, nullptr, nullptr);
 }

@@ -185,6 +185,7 @@ void Ledger::handled(pn_event_t *event) noexcept {
     default:
         break;
     }
+    account();
 }
 
 void Ledger::received(size_t bytes, const Frames &frames) noexcept {
@@ -204,10 +205,12 @@ void Ledger::produced(uint64_t frames) noexcept {
     ended_sessions_ = ended_links_ = ended_bytes_ = 0;
     answers_ += kAnswer * static_cast<size_t>(frames - frames_);
     frames_ = frames;
+    account();
 }
 
 void Ledger::sent(size_t bytes, bool all) noexcept {
     take(answers_, all ? answers_ : bytes);
+    account();
 }
 
 size_t Ledger::held() const noexcept {
@@ -260,8 +263,13 @@ void Ledger::census(pn_connection_t *connection, bool produced) noexcept {
     account();
 }
 
+// What is there for certain: of what came since the last census most is gone again, as a rule.
 void Ledger::account() noexcept {
-    const size_t now = LWS_PROTON_AMQP_CONNECTION + held() / kStep * kStep;
+    const size_t lasting = held() - came_ - arrived_ * kDelivery;
+    const size_t now = LWS_PROTON_AMQP_CONNECTION + lasting / kStep * kStep;
+    // Back a step later, so that what goes up and down a little costs nothing.
+    if (now <= charged_ && now + kStep >= charged_)
+        return;
     if (now > charged_)
         ProcessMemory::add(now - charged_);
     else
