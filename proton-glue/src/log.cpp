@@ -116,8 +116,7 @@ public:
         }
         line.bytes[line.size++] = '\n';
         if (!start()) {
-            if (!write_line(line, false))
-                lost_++;
+            write_at_once(line);
             return;
         }
         if (!queue_.push(line))
@@ -131,18 +130,12 @@ public:
         finishing_ = true;
         changed_.notify_one();
         written_.wait_for(lock, std::chrono::milliseconds(LWS_PROTON_LOG_EXIT_MS),
-                          [this] { return written(); });
+                          [this] { return !started_ || written(); });
     }
 
-    // Around a fork(): the child has no thread that writes, and the parent's lines are the parent's.
+    // Around a fork(), in the parent.
     void before_fork() noexcept { mutex_.lock(); }
-    void after_fork(bool child) noexcept {
-        if (child) {
-            started_ = writing_ = false;
-            queue_ = {};
-        }
-        mutex_.unlock();
-    }
+    void after_fork() noexcept { mutex_.unlock(); }
 
 private:
     bool start() noexcept {
@@ -160,6 +153,13 @@ private:
         if (started_)
             pthread_detach(thread);
         return started_;
+    }
+
+    void write_at_once(const Line &line) noexcept {
+        if (!write_line(line, false))
+            lost_++;
+        else if (lost_ && write_line(lost_line(), false))
+            lost_ = 0;
     }
 
     void *run() noexcept {
@@ -215,13 +215,17 @@ private:
     }
 
     void report_lost() noexcept {
+        queue_.push(lost_line());
+        lost_ = 0;
+    }
+
+    Line lost_line() const noexcept {
         Line line;
         line.size = stamp(line.bytes.data(), line.bytes.size());
         line.size += static_cast<size_t>(
             snprintf(line.bytes.data() + line.size, line.bytes.size() - line.size,
                      "%zu lines lost, nobody read the log\n", lost_));
-        lost_ = 0;
-        queue_.push(line);
+        return line;
     }
 
     std::mutex mutex_;  // the last that a thread takes: lines come with any other held
@@ -239,8 +243,11 @@ Log &the_log() noexcept {
     static Log *const log = [] {
         auto *made = new (storage) Log;
         std::atexit([] { the_log().finish(); });
-        pthread_atfork([] { the_log().before_fork(); }, [] { the_log().after_fork(false); },
-                       [] { the_log().after_fork(true); });
+        // A child has no thread that writes, and the parent's lines are the parent's. Its log is made
+        // anew, where the parent's is: glibc's condition variables wait for ever for those who waited
+        // in the parent, also to be destroyed.
+        pthread_atfork([] { the_log().before_fork(); }, [] { the_log().after_fork(); },
+                       [] { new (storage) Log; });
         return made;
     }();
     return *log;

@@ -7,10 +7,12 @@
 #include "test_main.hpp"
 #include "timers.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
+#include <poll.h>
 #include <string>
 #include <sys/wait.h>
 #include <thread>
@@ -261,21 +263,30 @@ void lines_come_out_in_order_and_once_before_the_end_of_the_process()
 // Of a program that becomes a daemon, say.
 void a_child_process_has_a_log_of_its_own()
 {
+    constexpr size_t kLines = 3;
     int fd;
     const pid_t child = start(fd, [] {
         lws_proton_log(kErr, "parent");
+        // The thread that writes waits when the fork comes, and in the child when a line comes.
+        const auto pause = [] { poll(nullptr, 0, 100); };
+        pause();
         const pid_t grandchild = fork();
-        lws_proton_log(kErr, grandchild ? "parent again" : "child");
+        if (!grandchild)
+            alarm(30);
+        for (size_t i = 0; i < kLines; i++) {
+            lws_proton_log(kErr, grandchild ? "parent again" : "child");
+            pause();
+        }
+        int status = 0;
         if (grandchild)
-            waitpid(grandchild, nullptr, 0);
+            waitpid(grandchild, &status, 0);
+        if (status)
+            abort();
     });
     std::vector<std::string> lines = read_lines(fd);
     expect_success(child);
-    CHECK_EQ(lines.size(), 3u);
-    size_t children = 0;
-    for (const std::string &text : lines)
-        children += text == "child";
-    CHECK_EQ(children, 1u);
+    CHECK_EQ(lines.size(), 1 + 2 * kLines);
+    CHECK_EQ(static_cast<size_t>(std::count(lines.begin(), lines.end(), "child")), kLines);
 }
 
 }  // namespace
