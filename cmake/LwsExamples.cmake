@@ -1,6 +1,6 @@
 # libwebsockets' minimal examples and self-tests, built and run on Proton. A build apart from the one
 # in the prefix: it has every feature that an example asks for.
-lws_proton_lws_source(lws-examples-src TRUE)
+lws_proton_lws_source(lws-examples-src all)
 
 set(lws_proton_examples_prefix "${PROJECT_BINARY_DIR}/lws-examples/prefix")
 set(lws_proton_examples_options

@@ -1,5 +1,6 @@
-# libwebsockets over plain sockets, twice and in the same way: as Debian has it, and with our
-# patches but LWS_PROTON off. scripts/compare-lws-ctest runs libwebsockets' own tests in both.
+# libwebsockets over plain sockets, twice and in the same way: as Debian has it, and with all of our
+# patches but the seam, which only LWS_PROTON needs. scripts/compare-lws-ctest runs libwebsockets' own
+# tests in both.
 function(lws_proton_stock name source instance)
     ExternalProject_Add(${name}
         SOURCE_DIR "${source}"
@@ -30,7 +31,7 @@ function(lws_proton_stock name source instance)
             ${CMAKE_COMMAND} --install <BINARY_DIR>)
 endfunction()
 
-lws_proton_lws_source(lws-stock-src FALSE)
-lws_proton_lws_source(lws-off-src TRUE)
+lws_proton_lws_source(lws-stock-src none)
+lws_proton_lws_source(lws-off-src no-seam)
 lws_proton_stock(lws-stock "${lws-stock-src_DIR}" 0 lws)
 lws_proton_stock(lws-off "${lws-off-src_DIR}" 1 lws-stock)

@@ -4,7 +4,7 @@
 set(lws_stock_prefix "${PROJECT_BINARY_DIR}/stock-prefix")
 file(MAKE_DIRECTORY "${lws_stock_prefix}/include")
 
-lws_proton_lws_source(lws-stock-src FALSE)
+lws_proton_lws_source(lws-stock-src none)
 
 # Hardened as the library that it is compared with.
 string(JOIN " " lws_stock_flags ${lws_proton_hardening_flags})

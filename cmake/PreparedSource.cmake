@@ -12,7 +12,7 @@ endfunction()
 
 # lws_proton_follow_patches(DIRECTORY): a changed patch there makes CMake run again.
 function(lws_proton_follow_patches directory)
-    file(GLOB patches CONFIGURE_DEPENDS "${directory}/series" "${directory}/*.patch")
+    file(GLOB_RECURSE patches CONFIGURE_DEPENDS "${directory}/series" "${directory}/*.patch")
     set_property(DIRECTORY "${PROJECT_SOURCE_DIR}" APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
         ${patches})
 endfunction()

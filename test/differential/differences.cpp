@@ -12,23 +12,25 @@ constexpr char kEndOfStream[] =
 constexpr char kPipelined[] =
     "Stock overwrites pipelined requests with the answer to the first, or reads on while it is "
     "being written (docs/lws-findings.md)";
-// The patches of docs/lws-findings.md.
+// Patches in patches/libwebsockets/fixes/.
 constexpr char kEndsWhatItFails[] =
-    "Stock goes on with a connection that it has failed: ws-end-a-connection-that-we-fail";
+    "Stock goes on with a connection that it has failed: ws/0014-end-a-connection-that-we-fail";
 constexpr char kIgnoresAfterClose[] =
-    "Stock reads on after the peer's close: ws-ignore-what-follows-the-close-of-a-peer";
-constexpr char kHalfACode[] = "Stock echoes half a close code: ws-refuse-a-close-with-half-a-code";
-constexpr char kUnmasked[] = "Stock takes unmasked frames: ws-refuse-unmasked-frames-from-a-client";
+    "Stock reads on after the peer's close: ws/0015-ignore-what-follows-a-peers-close";
+constexpr char kHalfACode[] =
+    "Stock echoes half a close code: ws/0017-refuse-a-close-with-half-a-code";
+constexpr char kUnmasked[] =
+    "Stock takes unmasked frames: ws/0019-refuse-unmasked-frames-from-a-client";
 constexpr char kIllegalLength[] =
-    "Stock hangs up with no reason: ws-refuse-illegal-lengths-with-a-reason";
+    "Stock hangs up with no reason: ws/0020-refuse-illegal-lengths-with-a-reason";
 constexpr char kBroken[] =
-    "Stock hangs up with no reason: ws-say-why-when-a-payload-cannot-be-inflated";
+    "Stock hangs up with no reason: ws/0032-say-why-a-payload-cannot-be-inflated";
 constexpr char kInWords[] =
     "A client hears in words why it got no answer; stock says an errno's number, or less "
     "(docs/design.md)";
 
 constexpr char kCertificate[] =
-    "Patch \"tls: say in words what is wrong with a server's certificate\"";
+    "Stock names no fault of a certificate: tls/0058-say-what-is-wrong-with-a-certificate";
 
 constexpr char kUnread[] =
     "Stock closes with bytes unread, which resets the peer; on Proton they have been read "
