@@ -285,8 +285,13 @@ void a_child_process_has_a_log_of_its_own()
     });
     std::vector<std::string> lines = read_lines(fd);
     expect_success(child);
-    CHECK_EQ(lines.size(), 1 + 2 * kLines);
-    CHECK_EQ(static_cast<size_t>(std::count(lines.begin(), lines.end(), "child")), kLines);
+    // LeakSanitizer looks in the child for the parent's thread, and writes a line of its own.
+    const auto count = [&](const char *text) {
+        return static_cast<size_t>(std::count(lines.begin(), lines.end(), text));
+    };
+    CHECK_EQ(count("parent"), 1u);
+    CHECK_EQ(count("parent again"), kLines);
+    CHECK_EQ(count("child"), kLines);
 }
 
 }  // namespace
