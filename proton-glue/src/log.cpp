@@ -66,6 +66,9 @@ private:
     size_t begin_ = 0, used_ = 0;
 };
 
+// How long a log without a thread waits before it tries again to make one (us).
+constexpr int64_t kTryAgain = 1000 * kMs;
+
 bool wait_until_writable(int ms) noexcept {
     pollfd fd = {STDERR_FILENO, POLLOUT, 0};
     return poll(&fd, 1, ms) > 0;
@@ -141,6 +144,11 @@ private:
     bool start() noexcept {
         if (started_)
             return true;
+        // Where no thread can be made, each try costs system calls, and lines come with what peers do.
+        const int64_t now = now_us();
+        if (now < next_try_)
+            return false;
+        next_try_ = now + kTryAgain;
         // Signals are for the program's threads; SIGPIPE is for nobody.
         sigset_t all, before;
         sigfillset(&all);
@@ -233,6 +241,7 @@ private:
     Queue queue_;
     LogLimits limits_;
     size_t lost_ = 0;  // lines, since the last report
+    int64_t next_try_ = 0;  // to make the thread
     bool started_ = false, writing_ = false, finishing_ = false;
 };
 

@@ -12,8 +12,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
+#include <filesystem>
 #include <poll.h>
+#include <pthread.h>
 #include <string>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -294,6 +297,71 @@ void a_child_process_has_a_log_of_its_own()
     CHECK_EQ(count("child"), kLines);
 }
 
+// The stack of each thread that is made from now on.
+void set_stack_size(size_t size)
+{
+    pthread_attr_t attr;
+    if (pthread_getattr_default_np(&attr) || pthread_attr_setstacksize(&attr, size) ||
+        pthread_setattr_default_np(&attr))
+        abort();
+}
+
+ptrdiff_t threads()
+{
+    using std::filesystem::directory_iterator;
+    return std::distance(directory_iterator("/proc/self/task"), directory_iterator());
+}
+
+void without_a_thread_lost_lines_are_counted_and_a_thread_is_tried_once_a_second()
+{
+    constexpr size_t kMoreThanThereIs = size_t{1} << 47, kEnough = 1 << 20;
+    int fd, logged[2];
+    CHECK(!pipe(logged));
+    const pid_t child = start(fd, [&] {
+        const auto must = [](bool ok) {
+            if (!ok)
+                abort();
+        };
+        const auto since = std::chrono::steady_clock::now();
+        const auto a_second_is_over = [&] {
+            return std::chrono::steady_clock::now() - since >= std::chrono::seconds(1);
+        };
+        const ptrdiff_t before = threads();
+        // Room for a line and, behind it, for the report.
+        fcntl(STDERR_FILENO, F_SETPIPE_SZ, 8192);
+        set_stack_size(kMoreThanThereIs);
+        for (int i = 0; i < 500; i++)
+            lws_proton_log(LogLimits::kUser, std::string(100, 'x').c_str());
+        must(write(logged[1], "x", 1) == 1);
+        for (int unread = 1; unread; poll(nullptr, 0, 1))
+            must(!ioctl(STDERR_FILENO, FIONREAD, &unread));
+        lws_proton_log(kErr, "read");
+        must(threads() == before);
+
+        set_stack_size(kEnough);
+        lws_proton_log(kErr, "soon");
+        must(threads() == before || a_second_is_over());
+        poll(nullptr, 0, 1100);
+        lws_proton_log(kErr, "later");
+        must(threads() == before + 1);
+    });
+    char c;
+    CHECK_EQ(read(logged[0], &c, 1), 1);  // nothing was read before
+    const std::vector<std::string> lines = read_lines(fd);
+    expect_success(child);
+    const auto whole =
+        static_cast<size_t>(std::count(lines.begin(), lines.end(), std::string(100, 'x')));
+    CHECK(whole < 400);
+    CHECK_EQ(lines.size(), whole + 4);
+    CHECK_EQ(lines[whole], "read");
+    const size_t at = lines[whole + 1].find(" W: ");
+    CHECK(at != std::string::npos);
+    CHECK_EQ(lines[whole + 1].substr(at), " W: lws_proton: " + std::to_string(500 - whole) +
+                                              " lines lost, nobody read the log");
+    CHECK_EQ(lines[whole + 2], "soon");
+    CHECK_EQ(lines[whole + 3], "later");
+}
+
 }  // namespace
 
 int main()
@@ -311,6 +379,7 @@ int main()
         E2E_TEST(a_process_does_not_end_later_for_a_log_that_nobody_reads),
         E2E_TEST(lines_come_out_in_order_and_once_before_the_end_of_the_process),
         E2E_TEST(a_child_process_has_a_log_of_its_own),
+        E2E_TEST(without_a_thread_lost_lines_are_counted_and_a_thread_is_tried_once_a_second),
     };
     return cmocka_run_group_tests_name("log", tests, nullptr, nullptr);
 }
