@@ -107,8 +107,16 @@ Loop::Loop(int threads, const lws_proton_host_t *host, void *user, pn_proactor_t
         pts_.back()->pipe.loop = this;
     }
     timers_->join(*this);
-    replace_protons_accept();
+    warn_of_protons_accept();
     beat(now_us());
+}
+
+// Once a process: it is the same for each loop.
+void Loop::warn_of_protons_accept() noexcept {
+    static std::atomic<bool> warned{false};
+    if (!replace_protons_accept() && !warned.exchange(true))
+        log(LWS_PROTON_LOG_WARN, "Proton keeps its own accept(): it may abort when a listener is "
+                                 "closed after descriptors ran out");
 }
 
 Loop::~Loop() {

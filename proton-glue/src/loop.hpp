@@ -217,6 +217,7 @@ private:
     void arm_all() noexcept;
     void listen_again(int64_t now) noexcept;
     void beat(int64_t now) noexcept;
+    void warn_of_protons_accept() noexcept;
     // With a holder that stays.
     void drop_not_last() noexcept;
 

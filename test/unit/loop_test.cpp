@@ -31,6 +31,19 @@ void turn(ScriptedLoop &s, int tsi, bool wait) {
     lws_proton_loop_turn(s.loop, tsi, wait);
 }
 
+// The scripted Proton is part of this program, where its accept() cannot be replaced.
+void the_first_loop_warns_that_proton_keeps_its_accept(ScriptedLoop &s) {
+    // Each version of Proton has this test in one process.
+    static size_t warnings = 1;
+    CHECK_EQ(s.host.log.size(), warnings);
+    if (warnings)
+        CHECK(s.host.log[0].find("Proton keeps its own accept()") != std::string::npos);
+    s.free();
+    s.loop = lws_proton_loop_new(1, s.host.table(), &s.host, nullptr);
+    CHECK_EQ(s.host.log.size(), warnings);
+    warnings = 0;
+}
+
 // Timers.
 
 void a_loop_comes_back_once_a_heartbeat(ScriptedLoop &s) {
@@ -444,6 +457,7 @@ void a_loop_that_is_freed_lets_proton_finish_what_lws_closed(ScriptedLoop &s) {
 
 int main() {
     const CMUnitTest tests[] = {
+        PROTON_TEST(the_first_loop_warns_that_proton_keeps_its_accept),
         PROTON_TEST(a_loop_comes_back_once_a_heartbeat),
         PROTON_TEST(a_turn_that_does_not_wait_returns_at_once),
         PROTON_TEST(a_deadline_that_is_earlier_is_armed),

@@ -40,6 +40,7 @@ pn_raw_connection_t &take_some_just_before(ScriptedLoop &s, int64_t limit_ms) {
 }
 
 void many_may_linger_and_then_new_connections_are_refused(ScriptedLoop &s) {
+    s.host.log.clear();  // the first loop of the process warns of Proton's accept()
     for (int i = 0; i < LWS_PROTON_LINGER_MAX; i++)
         linger(s);
     CHECK_EQ(s.stats().lingering, size_t(LWS_PROTON_LINGER_MAX));
