@@ -46,7 +46,7 @@ static struct option_row options[] = {
 	[HTTP_PORT] = { "http-port", "serve HTTP on port N, 0 picks a free one",
 			0, MAX_PORT, .value = 7681 },
 	[THREADS] = { "threads", "threads that serve both", 1, LWS_MAX_SMP, .value = 1 },
-	[MEMORY_MIB] = { "memory-mib", "what all AMQP peers may have it hold, in MiB",
+	[MEMORY_MIB] = { "memory-mib", "what all AMQP peers may have AMQP hold, in MiB",
 			 1, MEMORY_MIB_MOST, .value = MEMORY_MIB_DEFAULT },
 	[OPEN_SECONDS] = { "open-seconds", "close a peer that has not opened AMQP after "
 			   "N seconds", 1, 3600, .value = 10 },

@@ -116,7 +116,7 @@ usage(FILE *to)
 		"  --open-ms N       time for a peer to open AMQP (default %d)\n"
 		"  --idle-ms N       idle time-out, 0 is none (default %d)\n"
 		"  --max-frame N     largest frame, in bytes (default %d)\n"
-		"  --memory-mib N    what all peers may have it hold, in MiB (default %ld)\n"
+		"  --memory-mib N    what all peers may have AMQP hold, in MiB (default %ld)\n"
 		"  --tls-cert FILE   serve wss:// with this certificate chain (PEM),\n"
 		"  --tls-key FILE    and its private key\n"
 		GUARD_USAGE
@@ -192,8 +192,12 @@ parse_options(int argc, char **argv)
 				return EXIT_USAGE;
 		}
 
-	if (optind != argc || !options.tls_cert != !options.tls_key) {
-		usage(stderr);
+	if (optind != argc) {
+		fprintf(stderr, PROGRAM ": '%s' is no option\n", argv[optind]);
+		return EXIT_USAGE;
+	}
+	if (!options.tls_cert != !options.tls_key) {
+		fprintf(stderr, PROGRAM ": --tls-cert and --tls-key go together\n");
 		return EXIT_USAGE;
 	}
 
@@ -217,6 +221,8 @@ main(int argc, char **argv)
 	n = parse_options(argc, argv);
 	if (n >= 0)
 		return n;
+	if (check_two_ports(options.port, options.amqp_port))
+		return EXIT_USAGE;
 	if (options.tls_cert &&
 	    (check_readable("tls-cert", options.tls_cert) ||
 	     check_readable("tls-key", options.tls_key)))

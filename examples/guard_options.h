@@ -12,6 +12,8 @@
 
 #include <lws_proton_guard.h>
 
+#include <string.h>
+
 #define MOST_NAMES	16
 
 static const char *guard_origins[MOST_NAMES + 1], *guard_hosts[MOST_NAMES + 1];
@@ -24,7 +26,8 @@ static const lws_proton_guard_t guard = {
 #define GUARD_USAGE \
 	"  --origin ORIGIN   pages of this origin may open WebSockets, too, such as\n" \
 	"                    https://example.org; * allows all\n" \
-	"  --host NAME       answer to this name, too, and not only to localhost\n"
+	"  --host NAME       answer to this name, too, and not only to localhost;\n" \
+	"                    on whatever port\n"
 
 /* 0, or -1 and a line on stderr */
 static inline int
@@ -35,6 +38,14 @@ add_name(const char *option, const char **list, const char *name)
 	if (list == guard_origins && !lws_proton_is_origin(name)) {
 		fprintf(stderr, PROGRAM ": --%s wants an origin such as "
 				"https://example.org, not '%s'\n", option, name);
+		return -1;
+	}
+
+	/* Host is compared without its port: such a name would fit none */
+	if (list == guard_hosts && (!*name || strpbrk(name, "/@ ") ||
+				    (*name != '[' && strchr(name, ':')))) {
+		fprintf(stderr, PROGRAM ": --%s wants a name such as example.org, "
+				"without a port, not '%s'\n", option, name);
 		return -1;
 	}
 

@@ -50,10 +50,10 @@ static struct option_row options[] = {
 	[PORT] = { "port", "listen on port N, 0 picks a free one",
 		   0, MAX_PORT, .value = 7684 },
 	[THREADS] = { "threads", "threads that serve all", 1, LWS_MAX_SMP, .value = 1 },
-	[MEMORY_MIB] = { "memory-mib", "what all AMQP peers may have it hold, in MiB",
+	[MEMORY_MIB] = { "memory-mib", "what all AMQP peers may have AMQP hold, in MiB",
 			 1, MEMORY_MIB_MOST, .value = MEMORY_MIB_DEFAULT },
-	[TIMEOUT_SECS] = { "timeout-secs", "close a peer that is silent for N "
-			   "seconds at first", 1, 3600, .value = 10 },
+	[TIMEOUT_SECS] = { "timeout-secs", "close a peer that has not opened AMQP, "
+			   "or sent a request, after N seconds", 1, 3600, .value = 10 },
 };
 
 static const struct lws_http_mount page = {

@@ -99,12 +99,27 @@ serve_own_proactor(const char *ready)
 	return serve_until_signalled(&own.signals, ready);
 }
 
+/* 0, or -1 and a line on stderr: the second would listen in vain */
+static inline int
+check_two_ports(long http, long amqp)
+{
+	if (!http || http != amqp)
+		return 0;
+	fprintf(stderr, PROGRAM ": HTTP and AMQP want a port each, not both %ld\n",
+		http);
+
+	return -1;
+}
+
 /* Both of them listen. */
 static inline int
 serve_http_and_amqp(struct lws_context_creation_info *info,
 		    const struct lws_protocols *protocols, long port)
 {
 	char ready[128];
+
+	if (check_two_ports(info->port, port))
+		return EXIT_USAGE;
 
 	if (start_own_proactor(info) ||
 	    start_amqp(info, protocols, NULL, port)) {

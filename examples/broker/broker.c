@@ -52,7 +52,8 @@ static struct option_row options[] = {
 	[QUEUE_KIB] = { "queue-kib", "what a queue holds at most, in KiB",
 			2, KIB * KIB, .value = 32 * KIB },
 	[QUEUES] = { "queues", "queues at most", 1, 1000, .value = 100 },
-	[MEMORY_MIB] = { "memory-mib", "what all AMQP peers may have it hold, in MiB",
+	[MEMORY_MIB] = { "memory-mib", "what all AMQP peers may have it hold, "
+			 "besides queues, in MiB",
 			 1, MEMORY_MIB_MOST, .value = MEMORY_MIB_DEFAULT },
 	[OPEN_SECONDS] = { "open-seconds", "close a peer that has not opened AMQP after "
 			   "N seconds", 1, 3600, .value = 10 },

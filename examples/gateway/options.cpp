@@ -87,8 +87,13 @@ std::optional<Options> parse_options(int argc, char **argv, int *status) {
             return lws_proton_is_origin(origin.c_str()) ? "" : "not an origin: " + origin;
         });
     app.add_option("--host", options.hosts,
-                   "what it is called, besides localhost, where it listens on loopback; several "
-                   "are allowed");
+                   "what it is called, besides localhost, where it listens on loopback, without a "
+                   "port; several are allowed")
+        ->check([](const std::string &host) {
+            const bool is_name = !host.empty() && host.find_first_of("/@ ") == std::string::npos &&
+                                 (host[0] == '[' || host.find(':') == std::string::npos);
+            return is_name ? "" : "not a name without a port: '" + host + "'";
+        });
     app.add_option("--threads", options.threads, "threads")
         ->check(CLI::Range(1, LWS_MAX_SMP))
         ->capture_default_str();

@@ -487,6 +487,9 @@ void wrong_arguments_are_one_clear_line() {
     check_refuses(PROGRAM, {"--threads", "0"}, 2, "--threads wants a number");
     check_refuses(PROGRAM, {"--no-such-option"}, 2, "no-such-option");
     check_refuses(PROGRAM, {"more"}, 2, "'more'");
+    check_refuses(PROGRAM, {"--port", "7000", "--http-port", "7000"}, 2, "a port each");
+    for (const char *name : {"example.org:80", "http://example.org", ""})
+        check_refuses(PROGRAM, {"--host", name}, 2, "without a port");
 }
 
 void help_goes_to_stdout() {

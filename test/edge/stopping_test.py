@@ -205,23 +205,33 @@ class Stopping(unittest.TestCase):
                     self.assertEqual(len(body), len(content))
                     self.assertEqual(body, content)
 
+    def stop_beside_a_late_request(self, directory, content):
+        """Whether the request that was on its way came before the connection had nothing to do."""
+        with Server("lws-proton-mirror", "--files", directory, *WITH_TLS) as server, \
+                StoppedSession(server) as session:
+            stream = session.get("/files/file")
+            session.until(lambda: session.bodies[stream])
+            with Stopped(server):
+                session.until(lambda: session.goaways)
+                late = session.get("/test.html")
+                session.read_to_end()
+                last = session.goaways[-1][0]
+                self.assertEqual(session.goaways, [(2**31 - 1, 0), (last, 0)])
+                # One beyond the last stream was not looked at: a client may ask elsewhere.
+                self.assertIn(last, (stream, late))
+                self.assertEqual(session.ended, {stream, last})
+                self.assertEqual(session.bodies[stream], content)
+                if last == late:
+                    self.assertIn(b"</html>", session.bodies[late])
+                return last == late
+
     def test_http2_streams_end_after_goaway(self):
         with tempfile.TemporaryDirectory() as directory:
             content = os.urandom(MIB)
             (Path(directory) / "file").write_bytes(content)
-            with Server("lws-proton-mirror", "--files", directory, *WITH_TLS) as server, \
-                    StoppedSession(server) as session:
-                stream = session.get("/files/file")
-                session.until(lambda: session.bodies[stream])
-                with Stopped(server):
-                    session.until(lambda: session.goaways)
-                    # It may have been on its way.
-                    late = session.get("/test.html")
-                    session.read_to_end()
-                    self.assertEqual(session.ended, {stream, late})
-                    self.assertEqual(session.bodies[stream], content)
-                    self.assertIn(b"</html>", session.bodies[late])
-                    self.assertEqual(session.goaways, [(2**31 - 1, 0), (late, 0)])
+            # On a busy machine it is late indeed.
+            self.assertTrue(any(self.stop_beside_a_late_request(directory, content)
+                                for _ in range(10)))
 
     def test_websockets_over_http2_hear_1001(self):
         with Server("lws-proton-echo", *WITH_TLS) as server, StoppedSession(server) as session:
